@@ -1,0 +1,97 @@
+import { ConfigError, type ConfigProblem } from '../kernel/errors.js';
+import type { JwtHardeningOptions } from './options.js';
+import { resolveConfig } from './resolve-config.js';
+
+/** The only file that reads the process's environment. */
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Each variable and the option it sets. */
+const VARIABLES = {
+  JWT_ISSUER: 'issuer',
+  JWT_AUDIENCE: 'audience',
+  JWT_PROFILE: 'profile',
+  JWT_SIGNING_JWK: 'keys.signingKey',
+  JWT_ROTATE_EVERY: 'keys.rotateEvery',
+  JWT_PUBLISH_AHEAD: 'keys.publishAhead',
+  JWT_RETAIN_FOR: 'keys.retainFor',
+  JWT_ACCESS_TTL: 'tokens.accessTtl',
+} as const;
+
+/** `NODE_ENV` of this process. */
+export function nodeEnv(): string | undefined {
+  return process.env['NODE_ENV'];
+}
+
+/**
+ * Reads the options from environment variables.
+ * @param env the variables; by default those of this process
+ * @throws ConfigError `ERR_CONFIG_INVALID` with every problem, by the name of its variable
+ */
+export async function optionsFromEnvironment(
+  env: Environment = process.env,
+): Promise<JwtHardeningOptions> {
+  const problems: ConfigProblem[] = [];
+  const options: Record<string, unknown> = {};
+  for (const [variable, path] of Object.entries(VARIABLES)) {
+    const text = env[variable];
+    if (text === undefined) continue;
+    if (text === '') {
+      const fix = 'Give it a value, or unset it';
+      problems.push({ path: variable, problem: 'it is empty', fix });
+      continue;
+    }
+    const value = variable === 'JWT_SIGNING_JWK' ? parseJwk(text, problems) : text;
+    if (value !== undefined) assign(options, path, value);
+  }
+  problems.push(...(await problemsOf(options, problems)));
+  if (problems.length > 0) throw new ConfigError('ERR_CONFIG_INVALID', problems);
+  return options as unknown as JwtHardeningOptions;
+}
+
+function parseJwk(text: string, problems: ConfigProblem[]): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    const fix = 'Give a private JWK as JSON on one line, with kid and alg';
+    problems.push({ path: 'JWT_SIGNING_JWK', problem: 'it is not JSON', fix });
+    return undefined;
+  }
+}
+
+/** What the resolver says of these options, under the names of their variables. */
+async function problemsOf(
+  options: object,
+  known: readonly ConfigProblem[],
+): Promise<readonly ConfigProblem[]> {
+  try {
+    await resolveConfig(options, undefined);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems
+      .map(({ path, problem, fix }) => ({
+        path: rename(path),
+        problem: renameAll(problem),
+        fix: renameAll(fix),
+      }))
+      .filter(({ path }) => !known.some((other) => other.path === path));
+  }
+}
+
+function rename(path: string): string {
+  for (const [variable, option] of Object.entries(VARIABLES)) {
+    if (path === option) return variable;
+    if (path.startsWith(`${option}.`)) return variable + path.slice(option.length);
+  }
+  return path;
+}
+
+function renameAll(text: string): string {
+  return text.replace(/\b(?:keys|tokens)\.\w+/g, rename);
+}
+
+function assign(options: Record<string, unknown>, path: string, value: unknown): void {
+  const [section, name] = path.split('.') as [string, string?];
+  if (name === undefined) options[section] = value;
+  else options[section] = { ...(options[section] as object | undefined), [name]: value };
+}

@@ -1,0 +1,47 @@
+import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
+
+import { type SecurityEvent, SecurityEvents } from './security-events.js';
+
+/**
+ * Writes security events through the application's Nest logger, so that the code of a failed check
+ * stands in the log beside the request id the client was given.
+ */
+@Injectable()
+export class EventLog implements OnModuleDestroy {
+  readonly #logger = new Logger('JwtHardening');
+  readonly #subscription;
+
+  constructor(events: SecurityEvents) {
+    this.#subscription = events.asObservable().subscribe((event) => this.#write(event));
+  }
+
+  onModuleDestroy(): void {
+    this.#subscription.unsubscribe();
+  }
+
+  #write(event: SecurityEvent): void {
+    switch (event.type) {
+      case 'token.issued':
+        return this.#logger.debug(line(event));
+      case 'token.rejected':
+      case 'access.denied':
+        return this.#logger.warn(line(event));
+      case 'key.unavailable':
+        return this.#logger.error(line(event));
+      default:
+        return this.#logger.log(line(event));
+    }
+  }
+}
+
+/** `type name=value …`: one line, readable and easy to search. */
+function line({ type, at: _, ...fields }: SecurityEvent): string {
+  const pairs = Object.entries(fields).map(([name, value]) => `${name}=${format(value)}`);
+  return [type, ...pairs].join(' ');
+}
+
+function format(value: unknown): string {
+  if (value instanceof Date) return value.toISOString();
+  const text = String(value);
+  return /^[A-Za-z0-9._:-]+$/.test(text) ? text : JSON.stringify(text);
+}

@@ -1,0 +1,76 @@
+import { HttpException } from '@nestjs/common';
+
+import { AccessError, KeyError, TokenError } from '../kernel/errors.js';
+
+/**
+ * The one place that turns a refusal into an HTTP answer (RFC 6750 §3). All refusals of one kind are
+ * the same bytes; which check failed is for the log.
+ */
+export interface Refusal {
+  readonly status: number;
+  readonly error: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+const RETRY_AFTER_SECONDS = '5';
+
+const NO_CREDENTIALS: Refusal = {
+  status: 401,
+  error: 'unauthorized',
+  // RFC 6750 §3.1: without credentials the challenge says nothing but its scheme.
+  headers: { 'WWW-Authenticate': 'Bearer' },
+};
+
+const INVALID_TOKEN: Refusal = {
+  status: 401,
+  error: 'invalid_token',
+  headers: { 'WWW-Authenticate': 'Bearer error="invalid_token"' },
+};
+
+const INVALID_REQUEST: Refusal = {
+  status: 400,
+  error: 'invalid_request',
+  headers: { 'WWW-Authenticate': 'Bearer error="invalid_request"' },
+};
+
+const UNAVAILABLE: Refusal = {
+  status: 503,
+  error: 'temporarily_unavailable',
+  headers: { 'Retry-After': RETRY_AFTER_SECONDS },
+};
+
+/** What the client is told. */
+export function refusalFor(error: unknown): Refusal {
+  if (error instanceof TokenError) return INVALID_TOKEN;
+  if (error instanceof KeyError) return UNAVAILABLE;
+  if (!(error instanceof AccessError)) return INVALID_TOKEN;
+  switch (error.code) {
+    case 'ERR_ACCESS_NO_CREDENTIALS':
+      return NO_CREDENTIALS;
+    case 'ERR_ACCESS_AMBIGUOUS_CREDENTIALS':
+      return INVALID_REQUEST;
+    case 'ERR_ACCESS_DENIED':
+    case 'ERR_ACCESS_POLICY_FAILED':
+      return insufficientScope(error.requiredScope);
+    case 'ERR_ACCESS_UNAVAILABLE':
+      return UNAVAILABLE;
+    case 'ERR_ACCESS_UNSUPPORTED_CONTEXT':
+    case 'ERR_ACCESS_UNKNOWN_HANDLER':
+      return INVALID_TOKEN;
+  }
+}
+
+/** The exception Nest answers with; exception filters of the application see it like any other. */
+export function toHttpException({ status, error }: Refusal, cause: unknown): HttpException {
+  return new HttpException({ error }, status, { cause });
+}
+
+/** `requiredScope` holds scope tokens of a decorator, which need no quoting. */
+function insufficientScope(requiredScope: string | undefined): Refusal {
+  const scope = requiredScope === undefined ? '' : `, scope="${requiredScope}"`;
+  return {
+    status: 403,
+    error: 'insufficient_scope',
+    headers: { 'WWW-Authenticate': `Bearer error="insufficient_scope"${scope}` },
+  };
+}

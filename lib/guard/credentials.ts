@@ -1,0 +1,55 @@
+import { AccessError } from '../kernel/errors.js';
+
+/**
+ * Takes the token out of an HTTP request, from the one place it may stand: the `Authorization`
+ * header (RFC 6750 §2.1). Never from the query string (RFC 9700 §4.3.2) and never from a form.
+ */
+
+/** What Express and Fastify requests have in common, as far as it is read here. */
+export interface HttpRequest {
+  readonly headers: { readonly authorization?: string | undefined };
+  /** Fastify keeps Node's request here; an Express request is Node's. */
+  readonly raw?: NodeRequest;
+  readonly url?: string;
+  readonly rawHeaders?: readonly string[];
+}
+
+interface NodeRequest {
+  readonly url?: string;
+  readonly rawHeaders: readonly string[];
+}
+
+const AUTHORIZATION = 'authorization';
+// Scheme names are case-insensitive and one or more spaces follow (RFC 9110 §11.1, §11.4).
+const BEARER = /^bearer(?: +|$)/i;
+const QUERY_TOKEN = /[?&]access_token(?:=|&|$)/;
+
+/**
+ * The bearer token, or `undefined` when the request carries none.
+ * @throws AccessError `ERR_ACCESS_AMBIGUOUS_CREDENTIALS` when it carries more than one
+ */
+export function readBearerToken(request: HttpRequest): string | undefined {
+  const { authorization } = request.headers;
+  if (authorization === undefined) return undefined;
+  const { rawHeaders = [], url = '' } = request.raw ?? request;
+  if (countAuthorization(rawHeaders) > 1) {
+    // Node keeps the first and drops the others, a proxy in front may have judged the last.
+    throw ambiguous('more than one Authorization header');
+  }
+  if (QUERY_TOKEN.test(url)) throw ambiguous('a token in the header and in the query string');
+  const scheme = BEARER.exec(authorization);
+  return scheme === null ? undefined : authorization.slice(scheme[0].length);
+}
+
+function countAuthorization(rawHeaders: readonly string[]): number {
+  let count = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index];
+    if (name?.length === AUTHORIZATION.length && name.toLowerCase() === AUTHORIZATION) count++;
+  }
+  return count;
+}
+
+function ambiguous(detail: string): AccessError {
+  return new AccessError('ERR_ACCESS_AMBIGUOUS_CREDENTIALS', detail);
+}

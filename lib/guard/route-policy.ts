@@ -1,0 +1,151 @@
+import type { ExecutionContext, Type } from '@nestjs/common';
+
+import { AccessError } from '../kernel/errors.js';
+import {
+  type Demand,
+  demandsOfClass,
+  demandsOfMethod,
+  type PolicyFunction,
+  type PolicyInput,
+} from './decorators.js';
+
+/**
+ * What one route demands in the end: the demands of its class, of the classes that one extends, of
+ * the method and of the methods it overrides, all together. Inheritance can add demands and never
+ * lose one.
+ */
+export interface RoutePolicy {
+  readonly isPublic: boolean;
+  readonly demands: readonly Exclude<Demand, { kind: 'public' }>[];
+  /** The `scope` attribute of a challenge (RFC 6750 §3), when scopes are demanded. */
+  readonly requiredScope: string | undefined;
+}
+
+type Handler = ReturnType<ExecutionContext['getHandler']>;
+
+/** Compiles each policy once per class and handler. */
+export class RoutePolicies {
+  readonly #byClass = new WeakMap<object, WeakMap<Handler, RoutePolicy>>();
+
+  of(controller: Type, handler: Handler): RoutePolicy {
+    let byHandler = this.#byClass.get(controller);
+    if (byHandler === undefined) this.#byClass.set(controller, (byHandler = new WeakMap()));
+    let policy = byHandler.get(handler);
+    if (policy === undefined) byHandler.set(handler, (policy = compile(controller, handler)));
+    return policy;
+  }
+}
+
+/**
+ * Answers whether a token meets a policy: at once, unless a policy function answers with a promise.
+ * @throws AccessError naming the demand that is not met
+ */
+export function authorize(policy: RoutePolicy, input: PolicyInput): true | Promise<true> {
+  const functions: PolicyFunction[] = [];
+  for (const demand of policy.demands) {
+    if (demand.kind === 'policy') functions.push(demand.allows);
+    else if (!isMet(demand, input)) {
+      throw denied(demand.kind, demand.kind === 'scopes' ? policy.requiredScope : undefined);
+    }
+  }
+  return functions.length === 0 ? true : askPolicies(functions, input);
+}
+
+/** Everything that stands at a route, level by level, the class's own first. */
+export function levelsOf(controller: Type, method: string): readonly (readonly Demand[])[] {
+  const levels: (readonly Demand[])[] = [];
+  for (const prototype of prototypesOf(controller)) {
+    levels.push(demandsOfClass(prototype.constructor), demandsOfMethod(prototype, method));
+  }
+  return levels;
+}
+
+/** The prototypes of a class and of the classes it extends, its own first. */
+export function* prototypesOf(controller: Type): Generator<{ readonly constructor: Type }> {
+  let prototype = controller.prototype as { readonly constructor: Type } | null;
+  while (prototype !== null && (prototype as object) !== Object.prototype) {
+    yield prototype;
+    prototype = Object.getPrototypeOf(prototype) as { readonly constructor: Type } | null;
+  }
+}
+
+function compile(controller: Type, handler: Handler): RoutePolicy {
+  const all = levelsOf(controller, methodName(controller, handler)).flat();
+  const demands = all.filter((demand) => demand.kind !== 'public');
+  const scopes = demands.flatMap((demand) => (demand.kind === 'scopes' ? demand.all : []));
+  return {
+    // A contradiction stops the start; should one get here, the demand wins.
+    isPublic: demands.length === 0 && all.length > 0,
+    demands,
+    requiredScope: scopes.length === 0 ? undefined : [...new Set(scopes)].join(' '),
+  };
+}
+
+/** @throws AccessError `ERR_ACCESS_UNKNOWN_HANDLER`: what cannot be found cannot be judged */
+function methodName(controller: Type, handler: Handler): string {
+  for (const prototype of prototypesOf(controller)) {
+    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
+      if (value === handler) return name;
+    }
+  }
+  throw new AccessError('ERR_ACCESS_UNKNOWN_HANDLER', 'the handler is not a method of its class');
+}
+
+function isMet(
+  demand: Exclude<Demand, { kind: 'public' | 'policy' }>,
+  input: PolicyInput,
+): boolean {
+  const { scopes, roles, permissions } = input.token;
+  switch (demand.kind) {
+    case 'scopes':
+      return demand.all.every((scope) => scopes.includes(scope));
+    case 'anyScope':
+      return demand.any.some((scope) => scopes.includes(scope));
+    case 'roles':
+      return demand.any.some((role) => roles.includes(role));
+    case 'permissions':
+      return demand.all.every((permission) => permissions.includes(permission));
+  }
+}
+
+function askPolicies(
+  functions: readonly PolicyFunction[],
+  input: PolicyInput,
+): true | Promise<true> {
+  for (const [index, allows] of functions.entries()) {
+    const answer = ask(allows, input);
+    if (answer === true) continue;
+    if (!isThenable(answer)) throw denied('policy');
+    return answer.then(
+      (late) => {
+        if (late !== true) throw denied('policy');
+        return askPolicies(functions.slice(index + 1), input);
+      },
+      (error: unknown) => {
+        throw failed(error);
+      },
+    );
+  }
+  return true;
+}
+
+function ask(allows: PolicyFunction, input: PolicyInput): boolean | Promise<boolean> {
+  try {
+    return allows(input);
+  } catch (error) {
+    throw failed(error);
+  }
+}
+
+function isThenable(value: unknown): value is Promise<boolean> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
+}
+
+function denied(demand: Demand['kind'], requiredScope?: string): AccessError {
+  const detail = `the token does not meet the demand "${demand}"`;
+  return new AccessError('ERR_ACCESS_DENIED', detail, { requiredScope });
+}
+
+function failed(cause: unknown): AccessError {
+  return new AccessError('ERR_ACCESS_POLICY_FAILED', 'a @Policy function threw', { cause });
+}

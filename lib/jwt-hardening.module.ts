@@ -1,0 +1,103 @@
+import { type DynamicModule, Module, type Provider } from '@nestjs/common';
+import { APP_GUARD, DiscoveryModule, DiscoveryService, MetadataScanner } from '@nestjs/core';
+
+import { nodeEnv } from './config/environment.js';
+import { resolveConfig, type ResolvedConfig } from './config/resolve-config.js';
+import { EventLog } from './events/event-log.js';
+import { SecurityEvents } from './events/security-events.js';
+import { AuthGuard } from './guard/auth.guard.js';
+import { Public } from './guard/decorators.js';
+import { RouteAudit } from './guard/route-audit.js';
+import {
+  type ASYNC_OPTIONS_TYPE,
+  ConfigurableModuleClass,
+  MODULE_OPTIONS_TOKEN,
+  type OPTIONS_TYPE,
+  resolveExtras,
+} from './jwt-hardening.module-definition.js';
+import { Clock, SystemClock } from './kernel/clock.js';
+import { jwksControllerAt } from './keys/jwks.controller.js';
+import { KeyRingService } from './keys/key-ring.service.js';
+import { KeyRotationSchedule } from './keys/key-rotation.schedule.js';
+import { TokenService } from './tokens/token.service.js';
+
+/** The configuration after all checks. */
+const CONFIG = Symbol('nest-jwt-hardening:config');
+
+const SERVICES: Provider[] = [
+  {
+    provide: CONFIG,
+    useFactory: (options: unknown) => resolveConfig(options, nodeEnv()),
+    inject: [MODULE_OPTIONS_TOKEN],
+  },
+  { provide: Clock, useClass: SystemClock },
+  SecurityEvents,
+  EventLog,
+  {
+    provide: KeyRingService,
+    useFactory: ({ keys, storage }: ResolvedConfig, clock: Clock, events: SecurityEvents) =>
+      KeyRingService.open(keys, storage.keyStore, clock, events),
+    inject: [CONFIG, Clock, SecurityEvents],
+  },
+  KeyRotationSchedule,
+  {
+    provide: TokenService,
+    useFactory: (
+      { tokens }: ResolvedConfig,
+      keyRing: KeyRingService,
+      clock: Clock,
+      events: SecurityEvents,
+    ) => new TokenService(tokens, keyRing, clock, events),
+    inject: [CONFIG, KeyRingService, Clock, SecurityEvents],
+  },
+  AuthGuard,
+  {
+    provide: RouteAudit,
+    useFactory: (
+      { routeAudit }: ResolvedConfig,
+      discovery: DiscoveryService,
+      scanner: MetadataScanner,
+    ) => new RouteAudit(routeAudit, discovery, scanner),
+    inject: [CONFIG, DiscoveryService, MetadataScanner],
+  },
+];
+
+/**
+ * Protects a Nest application: import it once, with `issuer` and `audience`, and every route
+ * demands a valid token unless it says otherwise.
+ */
+@Module({})
+export class JwtHardeningModule extends ConfigurableModuleClass {
+  /** Options in code. Wrong ones stop the start with one message that lists every problem. */
+  static override forRoot(options: typeof OPTIONS_TYPE): DynamicModule {
+    return assemble(super.forRoot(options), options);
+  }
+
+  /** Options from a factory, a class or a provider; `isGlobal`, `guard` and `jwksPath` beside it. */
+  static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
+    return assemble(super.forRootAsync(options), options);
+  }
+}
+
+function assemble(
+  definition: DynamicModule,
+  options: Parameters<typeof resolveExtras>[0],
+): DynamicModule {
+  const { isGlobal, guard, jwksPath } = resolveExtras(options);
+  const controllers = [];
+  if (jwksPath !== null) {
+    const controller = jwksControllerAt(jwksPath);
+    Public()(controller);
+    controllers.push(controller);
+  }
+  // `useExisting`, so that tests can override the guard like any provider.
+  const guards = guard === 'global' ? [{ provide: APP_GUARD, useExisting: AuthGuard }] : [];
+  return {
+    ...definition,
+    global: isGlobal,
+    imports: [...(definition.imports ?? []), DiscoveryModule],
+    providers: [...(definition.providers ?? []), ...SERVICES, ...guards],
+    controllers,
+    exports: [Clock, SecurityEvents, KeyRingService, TokenService, AuthGuard, RouteAudit],
+  };
+}

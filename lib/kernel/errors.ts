@@ -1,0 +1,124 @@
+/**
+ * Coded errors, one class per family. The message is a constant text that is safe to show to a
+ * client; what happened is in `code`, and `detail` says more to the log, never with a value taken
+ * from a token, a key or a request.
+ */
+
+/** Why a token was refused. Stable: log queries and alerts are built on these. */
+export type TokenErrorCode =
+  | 'ERR_TOKEN_FORMAT'
+  | 'ERR_TOKEN_TOO_LARGE'
+  | 'ERR_TOKEN_JSON'
+  | 'ERR_TOKEN_HEADER'
+  | 'ERR_TOKEN_ALGORITHM'
+  | 'ERR_TOKEN_TYPE'
+  | 'ERR_TOKEN_KID'
+  | 'ERR_TOKEN_UNKNOWN_KEY'
+  | 'ERR_TOKEN_SIGNATURE'
+  | 'ERR_TOKEN_CLAIM_MISSING'
+  | 'ERR_TOKEN_CLAIM_INVALID'
+  | 'ERR_TOKEN_ISSUER'
+  | 'ERR_TOKEN_AUDIENCE'
+  | 'ERR_TOKEN_EXPIRED'
+  | 'ERR_TOKEN_NOT_YET_VALID'
+  | 'ERR_TOKEN_LIFETIME'
+  | 'ERR_TOKEN_BINDING';
+
+/** Why a token was not issued. These speak to the developer who called `sign`. */
+export type ClaimErrorCode =
+  | 'ERR_CLAIM_RESERVED'
+  | 'ERR_CLAIM_INVALID'
+  | 'ERR_CLAIM_SENSITIVE'
+  | 'ERR_CLAIM_TOO_LARGE'
+  | 'ERR_CLAIM_LIFETIME';
+
+/** What is wrong with a key or with the key ring. */
+export type KeyErrorCode =
+  | 'ERR_KEY_INVALID'
+  | 'ERR_KEY_WEAK'
+  | 'ERR_KEY_STATIC'
+  | 'ERR_KEY_RING_CORRUPT'
+  | 'ERR_KEY_RING_CONFLICT'
+  | 'ERR_KEY_RING_UNAVAILABLE';
+
+/** Why a request did not reach its handler although nothing was wrong with its token. */
+export type AccessErrorCode =
+  | 'ERR_ACCESS_NO_CREDENTIALS'
+  | 'ERR_ACCESS_AMBIGUOUS_CREDENTIALS'
+  | 'ERR_ACCESS_DENIED'
+  | 'ERR_ACCESS_POLICY_FAILED'
+  | 'ERR_ACCESS_UNSUPPORTED_CONTEXT'
+  | 'ERR_ACCESS_UNKNOWN_HANDLER'
+  | 'ERR_ACCESS_UNAVAILABLE';
+
+/** A mistake of the developer or operator, found while the application starts. */
+export type ConfigErrorCode = 'ERR_CONFIG_INVALID' | 'ERR_CONFIG_ROUTES';
+
+export type ErrorCode =
+  TokenErrorCode | ClaimErrorCode | KeyErrorCode | AccessErrorCode | ConfigErrorCode;
+
+abstract class CodedError<Code extends ErrorCode> extends Error {
+  constructor(
+    readonly code: Code,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** A token was refused. Every refusal has the same message; `code` and `detail` are for the log. */
+export class TokenError extends CodedError<TokenErrorCode> {
+  readonly detail: string;
+
+  constructor(code: TokenErrorCode, detail: string, options?: ErrorOptions) {
+    super(code, 'The token was refused.', options);
+    this.detail = detail;
+  }
+}
+
+/** A token cannot be issued with these claims; names the claim, never its value. */
+export class ClaimError extends CodedError<ClaimErrorCode> {}
+
+/** A key, or the key ring, cannot be used; names the reason, never key material. */
+export class KeyError extends CodedError<KeyErrorCode> {}
+
+/** A request was refused before its handler ran, for a reason other than its token. */
+export class AccessError extends CodedError<AccessErrorCode> {
+  readonly detail: string;
+  /** The scope that was demanded, when more scope would have been enough (RFC 6750 §3). */
+  readonly requiredScope: string | undefined;
+
+  constructor(
+    code: AccessErrorCode,
+    detail: string,
+    options: ErrorOptions & { readonly requiredScope?: string | undefined } = {},
+  ) {
+    super(code, 'The request was refused.', options);
+    this.detail = detail;
+    this.requiredScope = options.requiredScope;
+  }
+}
+
+/** One mistake in the configuration: where it is, what is wrong, what to write instead. */
+export interface ConfigProblem {
+  readonly path: string;
+  readonly problem: string;
+  readonly fix: string;
+}
+
+/** Everything that is wrong with the configuration, all at once. */
+export class ConfigError extends CodedError<ConfigErrorCode> {
+  constructor(
+    code: ConfigErrorCode,
+    readonly problems: readonly ConfigProblem[],
+  ) {
+    const lines = problems.map(({ path, problem, fix }) => `  - ${path}: ${problem}. ${fix}`);
+    const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
+    super(code, `nest-jwt-hardening cannot start, ${count} to fix:\n${lines.join('\n')}`);
+  }
+}
+
+/** Every error this package throws on purpose, discriminated by `code`. */
+export type JwtHardeningError = TokenError | ClaimError | KeyError | AccessError | ConfigError;

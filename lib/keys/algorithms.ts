@@ -1,0 +1,138 @@
+import { constants } from 'node:crypto';
+
+/** The signature algorithms on offer. Asymmetric only: a verifier can never forge. */
+export type SigningAlgorithm =
+  | 'ES256'
+  | 'ES384'
+  | 'ES512'
+  | 'Ed25519'
+  | 'EdDSA'
+  | 'RS256'
+  | 'RS384'
+  | 'RS512'
+  | 'PS256'
+  | 'PS384'
+  | 'PS512';
+
+/** How `node:crypto` generates a key pair for an algorithm. */
+export type KeyGeneration =
+  | { readonly type: 'ec'; readonly options: { readonly namedCurve: string } }
+  | { readonly type: 'ed25519' }
+  | { readonly type: 'rsa'; readonly options: { readonly modulusLength: number } };
+
+/** Everything this package knows about one algorithm. Nothing else may know any of it. */
+export interface AlgorithmRow {
+  /** The value of the header's `alg` and of the key's `alg` (RFC 7518 §3.1, RFC 8037, RFC 9864). */
+  readonly name: SigningAlgorithm;
+  /** The JWK key type a key of this algorithm has. */
+  readonly kty: 'EC' | 'OKP' | 'RSA';
+  /** The JWK curve, for the key types that have one. */
+  readonly crv?: string;
+  /** The digest `node:crypto` needs by name; EdDSA brings its own. */
+  readonly digest: 'sha256' | 'sha384' | 'sha512' | null;
+  /** What goes beside the key in a `node:crypto` call. */
+  readonly parameters: {
+    readonly dsaEncoding?: 'ieee-p1363';
+    readonly padding?: number;
+    readonly saltLength?: number;
+  };
+  /** The exact signature length in bytes; an RSA signature is as long as its modulus. */
+  readonly signatureLength: number | 'modulus';
+  readonly generation: KeyGeneration;
+  /** The private and public members of a JWK of this type (RFC 7518 §6): nothing else leaves or enters. */
+  readonly publicMembers: readonly string[];
+  readonly privateMembers: readonly string[];
+  /**
+   * Whether verifying is so cheap that handing it to the thread pool costs more than it saves
+   * (about 20 us for RSA against 54 us for P-256).
+   */
+  readonly verifiesInline: boolean;
+}
+
+type Curve = 'P-256' | 'P-384' | 'P-521';
+type Digest = 'sha256' | 'sha384' | 'sha512';
+
+const ecdsa = (
+  name: SigningAlgorithm,
+  crv: Curve,
+  digest: Digest,
+  signatureLength: number,
+): AlgorithmRow => ({
+  name,
+  kty: 'EC',
+  crv,
+  digest,
+  parameters: { dsaEncoding: 'ieee-p1363' },
+  signatureLength,
+  generation: { type: 'ec', options: { namedCurve: crv } },
+  publicMembers: ['kty', 'crv', 'x', 'y'],
+  privateMembers: ['d'],
+  verifiesInline: false,
+});
+
+const eddsa = (name: 'Ed25519' | 'EdDSA'): AlgorithmRow => ({
+  name,
+  kty: 'OKP',
+  crv: 'Ed25519',
+  digest: null,
+  parameters: {},
+  signatureLength: 64,
+  generation: { type: 'ed25519' },
+  publicMembers: ['kty', 'crv', 'x'],
+  privateMembers: ['d'],
+  verifiesInline: false,
+});
+
+const rsa = (
+  name: SigningAlgorithm,
+  digest: Digest,
+  parameters: AlgorithmRow['parameters'],
+): AlgorithmRow => ({
+  name,
+  kty: 'RSA',
+  digest,
+  parameters,
+  signatureLength: 'modulus',
+  generation: { type: 'rsa', options: { modulusLength: 3072 } },
+  publicMembers: ['kty', 'n', 'e'],
+  privateMembers: ['d', 'p', 'q', 'dp', 'dq', 'qi'],
+  verifiesInline: true,
+});
+
+const PKCS1 = { padding: constants.RSA_PKCS1_PADDING };
+// RFC 7518 §3.5: the salt is as long as the digest, no other length verifies.
+const pss = (saltLength: number): AlgorithmRow['parameters'] => ({
+  padding: constants.RSA_PKCS1_PSS_PADDING,
+  saltLength,
+});
+
+const ROWS: readonly AlgorithmRow[] = [
+  ecdsa('ES256', 'P-256', 'sha256', 64),
+  ecdsa('ES384', 'P-384', 'sha384', 96),
+  ecdsa('ES512', 'P-521', 'sha512', 132),
+  eddsa('Ed25519'),
+  eddsa('EdDSA'),
+  rsa('RS256', 'sha256', PKCS1),
+  rsa('RS384', 'sha384', PKCS1),
+  rsa('RS512', 'sha512', PKCS1),
+  rsa('PS256', 'sha256', pss(32)),
+  rsa('PS384', 'sha384', pss(48)),
+  rsa('PS512', 'sha512', pss(64)),
+];
+
+// A Map, so that a name like "constructor" finds nothing.
+const TABLE: ReadonlyMap<string, AlgorithmRow> = new Map(ROWS.map((row) => [row.name, row]));
+
+export const SIGNING_ALGORITHMS: readonly SigningAlgorithm[] = ROWS.map((row) => row.name);
+
+/** The row of an algorithm, by its exact, case-sensitive name. */
+export function findAlgorithm(name: unknown): AlgorithmRow | undefined {
+  return typeof name === 'string' ? TABLE.get(name) : undefined;
+}
+
+/** The row of an algorithm that is known to be offered. */
+export function algorithmRow(name: SigningAlgorithm): AlgorithmRow {
+  const row = TABLE.get(name);
+  if (row === undefined) throw new TypeError(`unknown signing algorithm ${name}`);
+  return row;
+}

@@ -1,0 +1,40 @@
+import { Controller, Get, Headers, Res, type Type } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+
+import { KeyRingService } from './key-ring.service.js';
+
+/** RFC 7517 §8.5.1. */
+const MEDIA_TYPE = 'application/jwk-set+json';
+
+/** A controller that serves the JWKS at `path`, with conditional requests (RFC 9110 §13.1.2). */
+export function jwksControllerAt(path: string): Type {
+  @Controller(path)
+  class JwksController {
+    constructor(
+      private readonly keyRing: KeyRingService,
+      private readonly host: HttpAdapterHost,
+    ) {}
+
+    @Get()
+    serve(
+      @Headers('if-none-match') ifNoneMatch: string | undefined,
+      @Res({ passthrough: true }) response: object,
+    ): string {
+      const { httpAdapter } = this.host;
+      const jwks = this.keyRing.jwks();
+      httpAdapter.setHeader(response, 'ETag', jwks.etag);
+      httpAdapter.setHeader(response, 'Cache-Control', `public, max-age=${jwks.maxAgeSeconds()}`);
+      httpAdapter.setHeader(response, 'Content-Type', MEDIA_TYPE);
+      if (!matches(ifNoneMatch, jwks.etag)) return jwks.body;
+      httpAdapter.status(response, 304);
+      return '';
+    }
+  }
+  return JwksController;
+}
+
+function matches(ifNoneMatch: string | undefined, etag: string): boolean {
+  if (ifNoneMatch === undefined) return false;
+  if (ifNoneMatch.trim() === '*') return true;
+  return ifNoneMatch.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag);
+}

@@ -1,0 +1,226 @@
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPair,
+  type JsonWebKey,
+  KeyObject,
+} from 'node:crypto';
+import { promisify } from 'node:util';
+
+import { calculateJwkThumbprint } from 'jose/jwk/thumbprint';
+
+import { KeyError } from '../kernel/errors.js';
+import {
+  type AlgorithmRow,
+  algorithmRow,
+  findAlgorithm,
+  type SigningAlgorithm,
+} from './algorithms.js';
+import { assertStrongRsa } from './rsa-strength.js';
+import { createSignature } from './signature.js';
+
+/**
+ * Turns a JWK or PEM into keys that are fit to sign and verify with, or refuses it with the reason.
+ *
+ * Invariants: one key serves one algorithm; its type and curve are that algorithm's; a JWK that says
+ * what it is for says signatures; the two halves belong together; an RSA key is strong.
+ */
+
+/** A private JWK with its algorithm; `kid` defaults to the RFC 7638 thumbprint. */
+export interface PrivateJwk extends JsonWebKey {
+  readonly kty: string;
+  readonly alg?: string;
+  readonly kid?: string;
+  readonly use?: string;
+  readonly key_ops?: readonly string[];
+}
+
+/** A public JWK as it stands in the JWKS (RFC 7517 §4): these members and no others. */
+export interface PublicJwk extends JsonWebKey {
+  readonly kty: string;
+  readonly kid: string;
+  readonly alg: SigningAlgorithm;
+  readonly use: 'sig';
+}
+
+/** A private key in PEM (PKCS#8, SEC1 or PKCS#1), which cannot say its algorithm itself. */
+export interface PemSigningKey {
+  readonly pem: string;
+  readonly algorithm: SigningAlgorithm;
+  /** @defaultValue the RFC 7638 thumbprint */
+  readonly kid?: string;
+}
+
+/** What a signature is checked with. */
+export interface VerificationKey {
+  readonly kid: string;
+  readonly row: AlgorithmRow;
+  readonly publicJwk: PublicJwk;
+  /** The key object with the algorithm's parameters, in the form `node:crypto` takes. */
+  readonly verifyWith: { readonly key: KeyObject } & AlgorithmRow['parameters'];
+  readonly signatureLength: number;
+}
+
+/** A verification key together with its private half. */
+export interface SigningKey extends VerificationKey {
+  readonly privateKey: KeyObject;
+}
+
+/** RFC 7515 §4.1.4 leaves `kid` open; this is the set no log, header, path or query can misread. */
+const KID = /^[A-Za-z0-9._:-]{1,128}$/;
+
+export function isKid(value: unknown): value is string {
+  return typeof value === 'string' && KID.test(value);
+}
+
+const generate = promisify(generateKeyPair) as (
+  type: string,
+  options: object,
+) => Promise<{ privateKey: KeyObject }>;
+
+/** A new key pair. Runs in the thread pool: an RSA key takes hundreds of milliseconds. */
+export async function generateSigningKey(algorithm: SigningAlgorithm): Promise<SigningKey> {
+  const row = algorithmRow(algorithm);
+  const options = 'options' in row.generation ? row.generation.options : {};
+  const { privateKey } = await generate(row.generation.type, options);
+  return toSigningKey(privateKey, row, undefined);
+}
+
+/**
+ * Reads a private key.
+ * @throws KeyError `ERR_KEY_INVALID` or `ERR_KEY_WEAK`, naming the reason and never the key.
+ */
+export async function importSigningKey(source: PrivateJwk | PemSigningKey): Promise<SigningKey> {
+  if ('pem' in source) return importPem(source as PemSigningKey);
+  const row = rowOf(source as PrivateJwk);
+  assertJwkPurpose(source as PrivateJwk, 'sign');
+  if (typeof source.d !== 'string') throw invalid('it has no private part');
+  const members = pickMembers(source as PrivateJwk, [...row.publicMembers, ...row.privateMembers]);
+  const privateKey = parse(() => createPrivateKey({ key: members, format: 'jwk' }));
+  const key = await toSigningKey(privateKey, row, source.kid as string | undefined);
+  // OpenSSL takes x and y as given beside d: a signature tells whether they belong together.
+  const given = parse(() =>
+    createPublicKey({ key: pickMembers(members, row.publicMembers), format: 'jwk' }),
+  );
+  if (!given.equals(key.verifyWith.key)) throw invalid('its public and private parts differ');
+  return key;
+}
+
+/** Reads a public key, for verifying only. Throws as `importSigningKey` does. */
+export async function importVerificationKey(
+  jwk: JsonWebKey & { readonly alg?: unknown; readonly kid?: unknown },
+): Promise<VerificationKey> {
+  const row = rowOf(jwk);
+  assertJwkPurpose(jwk, 'verify');
+  const publicKey = parse(() =>
+    createPublicKey({ key: pickMembers(jwk, row.publicMembers), format: 'jwk' }),
+  );
+  return toVerificationKey(publicKey, row, jwk.kid);
+}
+
+/** The JWK with its private members, to be stored sealed. */
+export function exportPrivateJwk({ privateKey, row, kid }: SigningKey): PrivateJwk {
+  const jwk = privateKey.export({ format: 'jwk' });
+  return {
+    ...pickMembers(jwk, [...row.publicMembers, ...row.privateMembers]),
+    kty: row.kty,
+    alg: row.name,
+    use: 'sig',
+    kid,
+  };
+}
+
+async function importPem({ pem, algorithm, kid }: PemSigningKey): Promise<SigningKey> {
+  const row = findAlgorithm(algorithm);
+  if (row === undefined) throw invalid('its algorithm is not on offer');
+  // OpenSSL skips whatever stands before the first PEM line, so that another reader may see another
+  // key, or a shared secret, in the same text (CVE-2026-34950).
+  if (
+    !/^-----BEGIN [A-Z ]*PRIVATE KEY-----\r?\n[^-]+-----END [A-Z ]*PRIVATE KEY-----\s*$/.test(pem)
+  ) {
+    throw invalid('it is not exactly one PEM block with a private key');
+  }
+  if (pem.includes('ENCRYPTED')) throw invalid('it is encrypted');
+  const privateKey = parse(() => createPrivateKey(pem));
+  const jwk = parse(() => privateKey.export({ format: 'jwk' }));
+  if (!fits(jwk, row)) throw invalid(`it is not a key for ${row.name}`);
+  return toSigningKey(privateKey, row, kid);
+}
+
+async function toSigningKey(
+  privateKey: KeyObject,
+  row: AlgorithmRow,
+  kid: string | undefined,
+): Promise<SigningKey> {
+  const verification = await toVerificationKey(createPublicKey(privateKey), row, kid);
+  const probe = Buffer.from('nest-jwt-hardening');
+  const signature = await createSignature(row, privateKey, probe).catch((error: unknown) => {
+    throw invalid('it cannot sign', error);
+  });
+  if (signature.length !== verification.signatureLength) throw invalid('it cannot sign');
+  return { ...verification, privateKey };
+}
+
+async function toVerificationKey(
+  publicKey: KeyObject,
+  row: AlgorithmRow,
+  kid: unknown,
+): Promise<VerificationKey> {
+  const members = pickMembers(publicKey.export({ format: 'jwk' }), row.publicMembers);
+  if (row.kty === 'RSA') assertStrongRsa(publicKey);
+  const id = kid ?? (await calculateJwkThumbprint(members as { kty: string }));
+  if (!isKid(id)) throw invalid('its kid is not 1 to 128 characters of A-Z a-z 0-9 . _ : -');
+  return {
+    kid: id,
+    row,
+    publicJwk: { ...members, kty: row.kty, kid: id, alg: row.name, use: 'sig' },
+    verifyWith: { key: publicKey, ...row.parameters },
+    signatureLength:
+      row.signatureLength === 'modulus'
+        ? Math.ceil((publicKey.asymmetricKeyDetails?.modulusLength ?? 0) / 8)
+        : row.signatureLength,
+  };
+}
+
+/** The one algorithm a JWK is for: named by it, or the only one its curve allows. */
+function rowOf(jwk: JsonWebKey & { readonly alg?: unknown }): AlgorithmRow {
+  const row = findAlgorithm(jwk.alg);
+  if (row === undefined) {
+    throw invalid(jwk.alg === undefined ? 'it names no alg' : 'its alg is not on offer');
+  }
+  if (!fits(jwk, row)) throw invalid(`its kty or crv is not that of ${row.name}`);
+  return row;
+}
+
+function fits(jwk: JsonWebKey, row: AlgorithmRow): boolean {
+  return jwk.kty === row.kty && jwk.crv === row.crv;
+}
+
+/** RFC 7517 §4.2 and §4.3: a key that says what it is for is used for nothing else. */
+function assertJwkPurpose(jwk: JsonWebKey, operation: 'sign' | 'verify'): void {
+  if (jwk['use'] !== undefined && jwk['use'] !== 'sig') throw invalid('its use is not "sig"');
+  const operations = jwk['key_ops'];
+  if (operations === undefined) return;
+  if (!Array.isArray(operations) || !operations.includes(operation)) {
+    throw invalid(`its key_ops do not allow "${operation}"`);
+  }
+}
+
+function pickMembers(jwk: JsonWebKey, names: readonly string[]): JsonWebKey {
+  return Object.fromEntries(
+    names.flatMap((name) => (typeof jwk[name] === 'string' ? [[name, jwk[name]]] : [])),
+  );
+}
+
+function parse<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw invalid('it cannot be read as a key of its type', error);
+  }
+}
+
+function invalid(reason: string, cause?: unknown): KeyError {
+  // OpenSSL's messages say nothing of the key, only of its encoding.
+  return new KeyError('ERR_KEY_INVALID', `The key cannot be used: ${reason}.`, { cause });
+}

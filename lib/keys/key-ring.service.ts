@@ -1,0 +1,366 @@
+import { createPrivateKey } from 'node:crypto';
+
+import { Injectable, type OnModuleDestroy } from '@nestjs/common';
+
+import type { SecurityEvents } from '../events/security-events.js';
+import type { Clock } from '../kernel/clock.js';
+import { KeyError } from '../kernel/errors.js';
+import type { SigningAlgorithm } from './algorithms.js';
+import { Jwks } from './jwks.js';
+import {
+  exportPrivateJwk,
+  generateSigningKey,
+  importVerificationKey,
+  type SigningKey,
+  type VerificationKey,
+} from './key-material.js';
+import {
+  advance,
+  assertRing,
+  beginRotation,
+  EMPTY_RING,
+  findPublished,
+  findSigning,
+  type FreshKey,
+  type KeyPhase,
+  type KeyRing,
+  keysDue,
+  nextChangeAt,
+  type RingKey,
+  type RingPolicy,
+  type RingStep,
+} from './key-ring.js';
+import type { KeyStore } from './key-store.js';
+
+/** The part of the configuration that keys need. Lengths in milliseconds. */
+export interface KeysConfig {
+  readonly algorithm: SigningAlgorithm;
+  /** A key of the operator's; `null` for a ring that generates and rotates its own. */
+  readonly signingKey: SigningKey | null;
+  readonly rotateEvery: number;
+  readonly publishAhead: number;
+  readonly retainFor: number;
+  readonly jwksMaxAge: number;
+}
+
+/** One key as operators see it: public facts only. */
+export interface KeyDescription {
+  readonly kid: string;
+  readonly algorithm: SigningAlgorithm;
+  readonly phase: Exclude<KeyPhase, 'retired'>;
+  readonly publishedAt: Date;
+  /** When it starts or started to sign. */
+  readonly signsFrom: Date;
+  /** When it leaves the ring; only a key that stopped signing knows. */
+  readonly retiresAt: Date | null;
+}
+
+/** What `rotate` set in motion. */
+export interface Rotation {
+  /** The key that takes over. */
+  readonly kid: string;
+  /** When it starts to sign: once every verifier has had time to fetch it. */
+  readonly signsFrom: Date;
+}
+
+interface Snapshot {
+  readonly ring: KeyRing;
+  readonly signing: SigningKey;
+  readonly usable: ReadonlyMap<string, UsableKey>;
+  readonly jwks: Jwks;
+  readonly changesAt: number;
+}
+
+interface UsableKey {
+  readonly key: VerificationKey;
+  readonly until: number;
+}
+
+/** Losing a compare-and-swap this often in a row means a broken store, not a race. */
+const MAX_ATTEMPTS = 16;
+
+type Step = (ring: KeyRing, now: number, fresh: readonly FreshKey[]) => RingStep;
+
+/**
+ * The keys of this issuer: signs with one, verifies with all that still stand, publishes the public
+ * halves. `open` answers only once a key is ready to sign.
+ */
+@Injectable()
+export class KeyRingService implements OnModuleDestroy {
+  readonly #config: KeysConfig;
+  readonly #store: KeyStore;
+  readonly #clock: Clock;
+  readonly #events: SecurityEvents;
+  readonly #material = new Map<string, SigningKey | VerificationKey>();
+  readonly #policy: RingPolicy;
+  #unsubscribe = (): void => {};
+  #snapshot: Snapshot | undefined;
+  #queue: Promise<void> = Promise.resolve();
+  #advancing: Promise<void> | undefined;
+
+  private constructor(config: KeysConfig, store: KeyStore, clock: Clock, events: SecurityEvents) {
+    this.#config = config;
+    this.#store = store;
+    this.#clock = clock;
+    this.#events = events;
+    this.#policy = { ...config, algorithms: [config.algorithm] };
+  }
+
+  /** @internal */
+  static async open(
+    config: KeysConfig,
+    store: KeyStore,
+    clock: Clock,
+    events: SecurityEvents,
+  ): Promise<KeyRingService> {
+    const service = new KeyRingService(config, store, clock, events);
+    if (config.signingKey === null) {
+      await service.#advance();
+      service.#unsubscribe = store.onChange(() => void service.#reload());
+    } else {
+      service.#snapshot = service.#snapshotOfOne(config.signingKey);
+    }
+    return service;
+  }
+
+  onModuleDestroy(): void {
+    this.#unsubscribe();
+  }
+
+  /** Whether the ring generates and rotates its own keys. */
+  get rotates(): boolean {
+    return this.#config.signingKey === null;
+  }
+
+  /** The key that signs now. Keys that are due for another phase move there first. */
+  async signingKey(): Promise<SigningKey> {
+    await this.advanceIfDue();
+    return this.#current.signing;
+  }
+
+  /** The key with this `kid`, if it still verifies. */
+  verificationKey(kid: string): VerificationKey | undefined {
+    const usable = this.#current.usable.get(kid);
+    return usable !== undefined && this.#clock.now() < usable.until ? usable.key : undefined;
+  }
+
+  /** All keys with their phases; public facts only. */
+  keys(): readonly KeyDescription[] {
+    return this.#current.ring.keys.map(describe);
+  }
+
+  /** The public keys, ready to serve. */
+  jwks(): Jwks {
+    return this.#current.jwks;
+  }
+
+  /**
+   * Starts a rotation now instead of on schedule: publishes a successor, which signs once it was in
+   * the JWKS for `keys.publishAhead`. While one is under way, answers that one.
+   * @throws KeyError `ERR_KEY_STATIC` if the key was configured, so that only the operator can
+   * change it
+   */
+  async rotate(): Promise<Rotation> {
+    if (!this.rotates) {
+      throw new KeyError(
+        'ERR_KEY_STATIC',
+        'The signing key is configured (keys.signingKey), so it is rotated by configuring another.',
+      );
+    }
+    const { algorithm } = this.#config;
+    await this.#enqueue(async () => {
+      const step: Step = (ring, now, fresh) => beginRotation(ring, now, this.#policy, fresh);
+      await this.#apply(step, () => [algorithm]);
+    });
+    const { ring } = this.#current;
+    const next = findPublished(ring, algorithm) ?? findSigning(ring, algorithm);
+    if (next === undefined) throw unavailable();
+    return { kid: next.kid, signsFrom: describe(next).signsFrom };
+  }
+
+  /** @internal Moves every key to the phase it is due for. */
+  async advanceIfDue(): Promise<void> {
+    if (this.#current.changesAt <= this.#clock.now()) await this.#advance();
+  }
+
+  /** Calls that overlap share one pass. */
+  #advance(): Promise<void> {
+    this.#advancing ??= this.#enqueue(async () => {
+      const step: Step = (ring, now, fresh) => advance(ring, now, this.#policy, fresh);
+      await this.#apply(step, (ring, now) => keysDue(ring, now, this.#policy));
+    }).finally(() => {
+      this.#advancing = undefined;
+    });
+    return this.#advancing;
+  }
+
+  get #current(): Snapshot {
+    if (this.#snapshot === undefined) throw unavailable();
+    return this.#snapshot;
+  }
+
+  /** One change of the ring at a time on this instance; the store arbitrates between instances. */
+  #enqueue(task: () => Promise<void>): Promise<void> {
+    const run = this.#queue.then(task);
+    this.#queue = run.catch(() => {});
+    return run;
+  }
+
+  async #apply(
+    step: Step,
+    algorithmsNeeded: (ring: KeyRing, now: number) => readonly SigningAlgorithm[],
+  ): Promise<void> {
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const stored = await this.#store.load();
+      const ring = stored === null ? EMPTY_RING : parseRing(stored.ring);
+      const now = this.#clock.now();
+      const fresh = await Promise.all(
+        algorithmsNeeded(ring, now).map((algorithm) => this.#generate(algorithm)),
+      );
+      const next = step(ring, now, fresh);
+      if (next.changes.length === 0) return this.#adopt(ring);
+      const swap = { expectedVersion: stored?.version ?? null, ring: JSON.stringify(next.ring) };
+      if (await this.#store.replace(swap)) {
+        await this.#adopt(next.ring);
+        this.#report(next);
+        return;
+      }
+    }
+    throw new KeyError('ERR_KEY_RING_CONFLICT', 'The key ring kept changing while it was updated.');
+  }
+
+  async #reload(): Promise<void> {
+    try {
+      await this.#enqueue(async () => {
+        const stored = await this.#store.load();
+        if (stored !== null) await this.#adopt(parseRing(stored.ring));
+      });
+    } catch (error) {
+      this.reportUnavailable(error);
+    }
+  }
+
+  /** @internal */
+  reportUnavailable(error: unknown): void {
+    const code = error instanceof KeyError ? error.code : 'ERR_UNEXPECTED';
+    const detail = error instanceof KeyError ? error.message : 'the key store failed';
+    this.#events.emit({ type: 'key.unavailable', at: this.#now(), code, detail });
+  }
+
+  async #generate(algorithm: SigningAlgorithm): Promise<FreshKey> {
+    const key = await generateSigningKey(algorithm);
+    return { kid: key.kid, algorithm, publicJwk: key.publicJwk, privateJwk: exportPrivateJwk(key) };
+  }
+
+  async #adopt(ring: KeyRing): Promise<void> {
+    const usable = new Map<string, UsableKey>();
+    let signing: SigningKey | undefined;
+    for (const entry of ring.keys) {
+      const key = await this.#materialOf(entry);
+      usable.set(entry.kid, {
+        key,
+        until: entry.phase === 'verifying' ? entry.retiresAt : Infinity,
+      });
+      const signs = entry.phase === 'signing' && entry.algorithm === this.#config.algorithm;
+      if (signs && 'privateKey' in key) signing = key;
+    }
+    for (const kid of this.#material.keys()) if (!usable.has(kid)) this.#material.delete(kid);
+    if (signing === undefined) throw unavailable();
+    this.#snapshot = this.#takeSnapshot(ring, signing, usable, nextChangeAt(ring, this.#policy));
+  }
+
+  /** Key objects are built once per key and phase: building one costs more than a signature. */
+  async #materialOf(entry: RingKey): Promise<SigningKey | VerificationKey> {
+    const known = this.#material.get(entry.kid);
+    const signs = entry.phase !== 'verifying';
+    if (known !== undefined && 'privateKey' in known === signs) return known;
+    const verification =
+      known ?? (await importVerificationKey({ ...entry.publicJwk, kid: entry.kid }));
+    const { kid, row, publicJwk, verifyWith, signatureLength } = verification;
+    const publicHalf: VerificationKey = { kid, row, publicJwk, verifyWith, signatureLength };
+    const key = signs
+      ? { ...publicHalf, privateKey: createPrivateKey({ key: entry.privateJwk, format: 'jwk' }) }
+      : publicHalf;
+    this.#material.set(entry.kid, key);
+    return key;
+  }
+
+  #snapshotOfOne(key: SigningKey): Snapshot {
+    const publishedAt = this.#clock.now();
+    const ring: KeyRing = {
+      keys: [
+        {
+          phase: 'signing',
+          kid: key.kid,
+          algorithm: key.row.name,
+          publicJwk: key.publicJwk,
+          privateJwk: exportPrivateJwk(key),
+          publishedAt,
+          signingSince: publishedAt,
+        },
+      ],
+    };
+    const usable = new Map([[key.kid, { key, until: Infinity }]]);
+    return this.#takeSnapshot(ring, key, usable, Infinity);
+  }
+
+  #takeSnapshot(
+    ring: KeyRing,
+    signing: SigningKey,
+    usable: ReadonlyMap<string, UsableKey>,
+    changesAt: number,
+  ): Snapshot {
+    const publicJwks = ring.keys.map(({ publicJwk }) => publicJwk);
+    const jwks = new Jwks(publicJwks, this.#config.jwksMaxAge, changesAt, this.#clock);
+    return { ring, signing, usable, jwks, changesAt };
+  }
+
+  #report({ ring, changes }: RingStep): void {
+    for (const { kid, algorithm, phase } of changes) {
+      const at = this.#now();
+      const key = ring.keys.find((candidate) => candidate.kid === kid);
+      if (key?.phase === 'published') {
+        const signsFrom = new Date(key.signsFrom);
+        this.#events.emit({ type: 'key.published', at, kid, algorithm, signsFrom });
+      } else if (key?.phase === 'verifying') {
+        const retiresAt = new Date(key.retiresAt);
+        this.#events.emit({ type: 'key.verifying', at, kid, algorithm, retiresAt });
+      } else {
+        this.#events.emit({
+          type: phase === 'signing' ? 'key.signing' : 'key.retired',
+          at,
+          kid,
+          algorithm,
+        });
+      }
+    }
+  }
+
+  #now(): Date {
+    return new Date(this.#clock.now());
+  }
+}
+
+function describe(key: RingKey): KeyDescription {
+  return {
+    kid: key.kid,
+    algorithm: key.algorithm,
+    phase: key.phase,
+    publishedAt: new Date(key.publishedAt),
+    signsFrom: new Date(key.phase === 'published' ? key.signsFrom : key.signingSince),
+    retiresAt: key.phase === 'verifying' ? new Date(key.retiresAt) : null,
+  };
+}
+
+function parseRing(text: string): KeyRing {
+  try {
+    return assertRing(JSON.parse(text) as KeyRing);
+  } catch (error) {
+    if (error instanceof KeyError) throw error;
+    throw new KeyError('ERR_KEY_RING_CORRUPT', 'The stored key ring cannot be read.');
+  }
+}
+
+function unavailable(): KeyError {
+  return new KeyError('ERR_KEY_RING_UNAVAILABLE', 'No key is ready to sign.');
+}

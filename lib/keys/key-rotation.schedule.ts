@@ -1,0 +1,57 @@
+import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { DiscoveryService } from '@nestjs/core';
+import type { SchedulerRegistry } from '@nestjs/schedule';
+
+import { KeyRingService } from './key-ring.service.js';
+
+/** The interval's name in the `SchedulerRegistry` of `@nestjs/schedule`. */
+export const KEY_ROTATION_INTERVAL = 'nest-jwt-hardening:key-rotation';
+
+/**
+ * How often the ring is asked whether a key is due. Phases last hours at least, the answer is one
+ * comparison, and a short period catches up soon after a machine was suspended.
+ */
+const PERIOD_MS = 5_000;
+
+/**
+ * Moves keys through their phases on time, as an interval of `@nestjs/schedule`: in the registry of
+ * the application when it imports `ScheduleModule`, so that operators see it there, else in one of
+ * its own. (Importing `ScheduleModule` here would run every `@Cron` of the application twice.)
+ */
+@Injectable()
+export class KeyRotationSchedule implements OnApplicationBootstrap, OnModuleDestroy {
+  #registry: SchedulerRegistry | undefined;
+
+  constructor(
+    private readonly keyRing: KeyRingService,
+    private readonly discovery: DiscoveryService,
+  ) {}
+
+  async onApplicationBootstrap(): Promise<void> {
+    if (!this.keyRing.rotates) return;
+    const schedule = await import('@nestjs/schedule');
+    this.#registry = this.#findRegistry(schedule.SchedulerRegistry);
+    if (this.#registry.doesExist('interval', KEY_ROTATION_INTERVAL)) return;
+    const interval = setInterval(() => void this.#check(), PERIOD_MS).unref();
+    this.#registry.addInterval(KEY_ROTATION_INTERVAL, interval);
+  }
+
+  onModuleDestroy(): void {
+    if (this.#registry?.doesExist('interval', KEY_ROTATION_INTERVAL) === true) {
+      this.#registry.deleteInterval(KEY_ROTATION_INTERVAL);
+    }
+  }
+
+  #findRegistry(token: typeof SchedulerRegistry): SchedulerRegistry {
+    const provider = this.discovery.getProviders().find((wrapper) => wrapper.token === token);
+    return (provider?.instance as SchedulerRegistry | undefined) ?? new token();
+  }
+
+  async #check(): Promise<void> {
+    try {
+      await this.keyRing.advanceIfDue();
+    } catch (error) {
+      this.keyRing.reportUnavailable(error);
+    }
+  }
+}

@@ -1,0 +1,237 @@
+import { Injectable } from '@nestjs/common';
+
+import type { SecurityEvents } from '../events/security-events.js';
+import type { Clock } from '../kernel/clock.js';
+import { type Duration, durationToMs } from '../kernel/duration.js';
+import { ClaimError, TokenError } from '../kernel/errors.js';
+import { randomId, randomUpTo } from '../kernel/ids.js';
+import { findAlgorithm } from '../keys/algorithms.js';
+import type { VerificationKey } from '../keys/key-material.js';
+import { isKid } from '../keys/key-material.js';
+import type { KeyRingService } from '../keys/key-ring.service.js';
+import { createSignature, SignatureVerifier } from '../keys/signature.js';
+import { checkClaims, type ClaimRules, isExpired } from './claim-checks.js';
+import { TOKEN_TYPES, type TokenClaims, type TokenKind, type VerifiedClaims } from './claims.js';
+import {
+  type CompactToken,
+  MAX_TOKEN_LENGTH,
+  readCompact,
+  readHeader,
+  readPayload,
+} from './compact.js';
+import { composeClaims } from './compose-claims.js';
+import { VerifiedCache } from './verified-cache.js';
+import { sealVerifiedToken, type VerifiedToken } from './verified-token.js';
+
+/** The part of the configuration that tokens need. Lengths in seconds, as in claims. */
+export interface TokensConfig extends ClaimRules {
+  readonly accessTtl: number;
+  readonly lifetimeJitter: number;
+  readonly clientId: string | null;
+  readonly allowClaims: ReadonlySet<string>;
+  /** Entries of the verified-token cache; 0 for none. */
+  readonly verifiedCacheEntries: number;
+}
+
+export interface SignOptions {
+  /** How long the token lives, at most `tokens.maxLifetime`. @defaultValue `tokens.accessTtl` */
+  readonly ttl?: Duration;
+  /** Who it is for, instead of this service. @defaultValue the configured audience */
+  readonly audience?: string | readonly [string, ...string[]];
+  /** @defaultValue `'access'` */
+  readonly kind?: TokenKind;
+}
+
+export interface VerifyOptions {
+  /** The only kind to accept. @defaultValue `'access'` */
+  readonly kind?: TokenKind;
+}
+
+export interface SignedToken {
+  /** The compact serialisation. */
+  readonly token: string;
+  /** What it says; frozen. */
+  readonly claims: VerifiedClaims;
+  /** Seconds until it expires, as `expires_in` in RFC 6749 §5.1. */
+  readonly expiresIn: number;
+}
+
+/** Case-insensitive in ASCII only, `application/` optional (RFC 7515 §4.1.9). */
+const TYP_PATTERNS = Object.fromEntries(
+  Object.entries(TOKEN_TYPES).map(([kind, typ]) => [
+    kind,
+    new RegExp(`^(?:application/)?${typ.replaceAll('+', '\\+')}$`, 'i'),
+  ]),
+) as Readonly<Record<TokenKind, RegExp>>;
+
+/** Signs tokens that it would itself accept, and accepts nothing else. */
+@Injectable()
+export class TokenService {
+  readonly #config: TokensConfig;
+  readonly #keyRing: KeyRingService;
+  readonly #clock: Clock;
+  readonly #events: SecurityEvents;
+  readonly #signatures = new SignatureVerifier();
+  readonly #cache: VerifiedCache | undefined;
+
+  constructor(config: TokensConfig, keyRing: KeyRingService, clock: Clock, events: SecurityEvents) {
+    this.#config = config;
+    this.#keyRing = keyRing;
+    this.#clock = clock;
+    this.#events = events;
+    const { verifiedCacheEntries } = config;
+    this.#cache = verifiedCacheEntries > 0 ? new VerifiedCache(verifiedCacheEntries) : undefined;
+  }
+
+  /**
+   * Signs a token. `iss`, `aud`, `iat`, `nbf`, `exp` and `jti` are set here and cannot be passed.
+   * @throws ClaimError if a claim is reserved, malformed, or looks secret or personal and is not
+   * named in `tokens.allowClaims`
+   * @throws KeyError `ERR_KEY_RING_UNAVAILABLE` while no key is ready
+   */
+  async sign(claims: TokenClaims, options: SignOptions = {}): Promise<SignedToken> {
+    const kind = options.kind ?? 'access';
+    const key = await this.#keyRing.signingKey();
+    const issuedAt = Math.floor(this.#now());
+    const lifetime = this.#lifetime(options.ttl);
+    const payload = composeClaims(claims, this.#config, {
+      iss: this.#config.issuer,
+      aud: audienceClaim(options.audience ?? this.#config.audiences),
+      iat: issuedAt,
+      nbf: issuedAt,
+      exp: issuedAt + lifetime,
+      jti: randomId(),
+    });
+    const header = { alg: key.row.name, typ: TOKEN_TYPES[kind], kid: key.kid };
+    const input = `${encode(header)}.${encode(payload)}`;
+    const signature = await createSignature(key.row, key.privateKey, Buffer.from(input));
+    const token = `${input}.${signature.toString('base64url')}`;
+    if (token.length > MAX_TOKEN_LENGTH) {
+      throw new ClaimError(
+        'ERR_CLAIM_TOO_LARGE',
+        'The claims make the token too long to be accepted.',
+      );
+    }
+    this.#events.emit({
+      type: 'token.issued',
+      at: new Date(this.#clock.now()),
+      kind,
+      kid: key.kid,
+      jti: payload.jti,
+      expiresAt: new Date(payload.exp * 1000),
+    });
+    return { token, claims: payload, expiresIn: lifetime };
+  }
+
+  /**
+   * Verifies a token of this issuer for this audience.
+   * @throws TokenError for whatever is wrong with it (RFC 8725 §3, RFC 9068 §4)
+   */
+  async verify(token: string, options: VerifyOptions = {}): Promise<VerifiedToken> {
+    return this.check(token, options.kind ?? 'access');
+  }
+
+  /** @internal As `verify`, but answers at once when nothing has to be awaited. */
+  check(token: string, kind: TokenKind): VerifiedToken | Promise<VerifiedToken> {
+    if (typeof token !== 'string') {
+      throw new TokenError('ERR_TOKEN_FORMAT', 'the token is not text');
+    }
+    return this.#checkKnown(token, kind) ?? this.#checkUnknown(token, kind);
+  }
+
+  /** A token verified before: what can have changed since is asked again. */
+  #checkKnown(token: string, kind: TokenKind): VerifiedToken | undefined {
+    const known = this.#cache?.find(token);
+    if (known === undefined || known.verified.kind !== kind) return undefined;
+    if (this.#keyRing.verificationKey(known.key.kid) !== known.key) {
+      this.#cache?.forget(token);
+      return undefined;
+    }
+    if (isExpired(known.verified.expiresAt, this.#config.leeway, this.#now())) {
+      this.#cache?.forget(token);
+      throw new TokenError('ERR_TOKEN_EXPIRED', 'exp has passed');
+    }
+    return known.verified;
+  }
+
+  #checkUnknown(token: string, kind: TokenKind): VerifiedToken | Promise<VerifiedToken> {
+    const compact = readCompact(token);
+    const key = this.#keyFor(compact, kind);
+    const signature = Buffer.from(compact.signature, 'base64url');
+    if (signature.length !== key.signatureLength) throw badSignature();
+    const valid = this.#signatures.verify({
+      row: key.row,
+      key: key.verifyWith,
+      input: Buffer.from(compact.signingInput, 'latin1'),
+      signature,
+    });
+    return typeof valid === 'boolean'
+      ? this.#accept(token, compact, kind, key, valid)
+      : valid.then((result) => this.#accept(token, compact, kind, key, result));
+  }
+
+  /** The one key that can have signed this header (RFC 8725 §3.1: one key, one algorithm). */
+  #keyFor(compact: CompactToken, kind: TokenKind): VerificationKey {
+    const { alg, typ, kid } = readHeader(compact);
+    if (findAlgorithm(alg) === undefined) {
+      throw new TokenError('ERR_TOKEN_ALGORITHM', 'alg is not on offer');
+    }
+    if (typ === undefined || !TYP_PATTERNS[kind].test(typ)) {
+      throw new TokenError('ERR_TOKEN_TYPE', 'typ is not that of the kind of token expected here');
+    }
+    if (!isKid(kid)) throw new TokenError('ERR_TOKEN_KID', 'kid is missing or malformed');
+    const key = this.#keyRing.verificationKey(kid);
+    if (key === undefined) throw new TokenError('ERR_TOKEN_UNKNOWN_KEY', 'no key has this kid');
+    if (key.row.name !== alg) {
+      throw new TokenError('ERR_TOKEN_ALGORITHM', 'alg is not that of the key');
+    }
+    return key;
+  }
+
+  #accept(
+    token: string,
+    compact: CompactToken,
+    kind: TokenKind,
+    key: VerificationKey,
+    signatureIsValid: boolean,
+  ): VerifiedToken {
+    if (!signatureIsValid) throw badSignature();
+    // The key can have left the ring while the thread pool was busy.
+    if (this.#keyRing.verificationKey(key.kid) !== key) {
+      throw new TokenError('ERR_TOKEN_UNKNOWN_KEY', 'the key was withdrawn');
+    }
+    const claims = checkClaims(readPayload(compact), this.#config, this.#now());
+    const verified = sealVerifiedToken(kind, { kid: key.kid, algorithm: key.row.name }, claims);
+    this.#cache?.remember({ token, key, verified });
+    return verified;
+  }
+
+  #lifetime(ttl: Duration | undefined): number {
+    const { accessTtl, maxLifetime, lifetimeJitter } = this.#config;
+    const seconds = ttl === undefined ? accessTtl : Math.floor((durationToMs(ttl) ?? 0) / 1000);
+    if (seconds < 1 || seconds > maxLifetime) {
+      throw new ClaimError(
+        'ERR_CLAIM_LIFETIME',
+        `A token lives from 1 second to tokens.maxLifetime (${maxLifetime} seconds).`,
+      );
+    }
+    // Never more than half: jitter spreads refreshes, it must not make a token useless.
+    return seconds - randomUpTo(Math.min(lifetimeJitter, Math.floor(seconds / 2)));
+  }
+
+  #now(): number {
+    return this.#clock.now() / 1000;
+  }
+}
+
+function encode(value: object): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64url');
+}
+
+function audienceClaim(audience: string | readonly string[]): string | readonly string[] {
+  return typeof audience !== 'string' && audience.length === 1 ? (audience[0] ?? '') : audience;
+}
+
+function badSignature(): TokenError {
+  return new TokenError('ERR_TOKEN_SIGNATURE', 'the signature is wrong');
+}

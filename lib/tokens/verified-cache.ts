@@ -1,0 +1,48 @@
+import { LRUCache } from 'lru-cache';
+
+import type { VerificationKey } from '../keys/key-material.js';
+import type { VerifiedToken } from './verified-token.js';
+
+interface Entry {
+  readonly token: string;
+  readonly key: VerificationKey;
+  readonly verified: VerifiedToken;
+}
+
+/**
+ * Remembers which tokens had a right signature and right claims, so that the next request with the
+ * same token skips both. Bounded, least recently used first; only verified tokens enter, so nobody
+ * can flood it with junk.
+ *
+ * Entries are found by the signature part and compared as a whole: a colliding key, a truncated
+ * digest or a `jti` would let one token answer for another (CVE-2026-35039). Whatever can change
+ * after the fact is for the caller to ask again.
+ */
+export class VerifiedCache {
+  readonly #entries: LRUCache<string, Entry>;
+
+  constructor(maxEntries: number) {
+    this.#entries = new LRUCache({ max: maxEntries });
+  }
+
+  find(token: string): Entry | undefined {
+    const entry = this.#entries.get(signaturePart(token));
+    return entry !== undefined && entry.token === token ? entry : undefined;
+  }
+
+  remember(entry: Entry): void {
+    this.#entries.set(signaturePart(entry.token), entry);
+  }
+
+  forget(token: string): void {
+    this.#entries.delete(signaturePart(token));
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+}
+
+function signaturePart(token: string): string {
+  return token.slice(token.lastIndexOf('.') + 1);
+}

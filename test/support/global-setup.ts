@@ -1,0 +1,5 @@
+import { openWitness } from './witness.js';
+
+export default function setup(): void {
+  openWitness();
+}

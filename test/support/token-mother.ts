@@ -1,0 +1,88 @@
+import type { JwtHardeningOptions } from '../../lib/config/options.js';
+import { resolveConfig } from '../../lib/config/resolve-config.js';
+import { SecurityEvents } from '../../lib/events/security-events.js';
+import type { Clock } from '../../lib/kernel/clock.js';
+import type { SigningAlgorithm } from '../../lib/keys/algorithms.js';
+import {
+  exportPrivateJwk,
+  generateSigningKey,
+  type PrivateJwk,
+  type SigningKey,
+} from '../../lib/keys/key-material.js';
+import { KeyRingService } from '../../lib/keys/key-ring.service.js';
+import { createSignature } from '../../lib/keys/signature.js';
+import { TokenService } from '../../lib/tokens/token.service.js';
+import { AUDIENCE, ISSUER } from './guarded-app.js';
+import { TestClock } from './test-clock.js';
+import { recordSecret } from './witness.js';
+
+/** The services without Nest, on a standing clock. */
+export interface Issuer {
+  readonly clock: TestClock;
+  readonly events: SecurityEvents;
+  readonly keyRing: KeyRingService;
+  readonly tokens: TokenService;
+}
+
+export async function openIssuer(
+  options: Partial<JwtHardeningOptions> = {},
+  clock: TestClock = new TestClock(),
+): Promise<Issuer> {
+  const config = await resolveConfig({ issuer: ISSUER, audience: AUDIENCE, ...options }, 'test');
+  const events = new SecurityEvents();
+  const keyRing = await KeyRingService.open(config.keys, config.storage.keyStore, clock, events);
+  return {
+    clock,
+    events,
+    keyRing,
+    tokens: new TokenService(config.tokens, keyRing, clock, events),
+  };
+}
+
+/** A new private JWK with `kid` and `alg`, as an operator would configure it. */
+export async function newPrivateJwk(algorithm: SigningAlgorithm = 'ES256'): Promise<PrivateJwk> {
+  return exportPrivateJwk(await generateSigningKey(algorithm));
+}
+
+/** Claims of a token that is right in every respect at this instant. */
+export function validClaims(clock: Clock): Record<string, unknown> {
+  const now = Math.floor(clock.now() / 1000);
+  return {
+    iss: ISSUER,
+    aud: AUDIENCE,
+    sub: 'user-1',
+    iat: now,
+    nbf: now,
+    exp: now + 300,
+    jti: `jti-${now}-${Math.floor(clock.now() % 1000)}`,
+  };
+}
+
+/** A compact token with any header and payload, really signed by the key. Bytes pass as they are. */
+export async function forge(
+  key: SigningKey,
+  header: object | string | Buffer,
+  payload: object | string | Buffer,
+): Promise<string> {
+  const input = `${encode(header)}.${encode(payload)}`;
+  const signature = await createSignature(key.row, key.privateKey, Buffer.from(input));
+  const token = `${input}.${signature.toString('base64url')}`;
+  recordSecret(token);
+  return token;
+}
+
+/** As `forge`, with the header this issuer would write. */
+export function forgeAccess(
+  key: SigningKey,
+  payload: object | string | Buffer,
+  header: object = {},
+): Promise<string> {
+  return forge(key, { alg: key.row.name, typ: 'at+jwt', kid: key.kid, ...header }, payload);
+}
+
+function encode(part: object | string | Buffer): string {
+  const bytes = Buffer.isBuffer(part)
+    ? part
+    : Buffer.from(typeof part === 'string' ? part : JSON.stringify(part));
+  return bytes.toString('base64url');
+}
