@@ -70,7 +70,7 @@ export function* prototypesOf(controller: Type): Generator<{ readonly constructo
 }
 
 function compile(controller: Type, handler: Handler): RoutePolicy {
-  const all = levelsOf(controller, methodName(controller, handler)).flat();
+  const all = methodNames(controller, handler).flatMap((name) => levelsOf(controller, name).flat());
   const demands = all.filter((demand) => demand.kind !== 'public');
   const scopes = demands.flatMap((demand) => (demand.kind === 'scopes' ? demand.all : []));
   return {
@@ -81,13 +81,18 @@ function compile(controller: Type, handler: Handler): RoutePolicy {
   };
 }
 
-/** @throws AccessError `ERR_ACCESS_UNKNOWN_HANDLER`: what cannot be found cannot be judged */
-function methodName(controller: Type, handler: Handler): string {
+/**
+ * Every name a handler goes by: one function under two names owes the demands of both.
+ * @throws AccessError `ERR_ACCESS_UNKNOWN_HANDLER`: what cannot be found cannot be judged
+ */
+function methodNames(controller: Type, handler: Handler): readonly string[] {
+  const names = new Set<string>();
   for (const prototype of prototypesOf(controller)) {
     for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
-      if (value === handler) return name;
+      if (value === handler) names.add(name);
     }
   }
+  if (names.size > 0) return [...names];
   throw new AccessError('ERR_ACCESS_UNKNOWN_HANDLER', 'the handler is not a method of its class');
 }
 

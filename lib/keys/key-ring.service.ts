@@ -1,16 +1,13 @@
-import { createPrivateKey } from 'node:crypto';
-
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 
 import type { SecurityEvents } from '../events/security-events.js';
 import type { Clock } from '../kernel/clock.js';
 import { KeyError } from '../kernel/errors.js';
 import type { SigningAlgorithm } from './algorithms.js';
-import { Jwks } from './jwks.js';
+import type { Jwks } from './jwks.js';
 import {
   exportPrivateJwk,
   generateSigningKey,
-  importVerificationKey,
   type SigningKey,
   type VerificationKey,
 } from './key-material.js';
@@ -25,12 +22,12 @@ import {
   type KeyPhase,
   type KeyRing,
   keysDue,
-  nextChangeAt,
   type RingKey,
   type RingPolicy,
   type RingStep,
 } from './key-ring.js';
 import type { KeyStore } from './key-store.js';
+import { noSigningKey, type RingSnapshot, RingSnapshots } from './ring-snapshot.js';
 
 /** The part of the configuration that keys need. Lengths in milliseconds. */
 export interface KeysConfig {
@@ -63,19 +60,6 @@ export interface Rotation {
   readonly signsFrom: Date;
 }
 
-interface Snapshot {
-  readonly ring: KeyRing;
-  readonly signing: SigningKey;
-  readonly usable: ReadonlyMap<string, UsableKey>;
-  readonly jwks: Jwks;
-  readonly changesAt: number;
-}
-
-interface UsableKey {
-  readonly key: VerificationKey;
-  readonly until: number;
-}
-
 /** Losing a compare-and-swap this often in a row means a broken store, not a race. */
 const MAX_ATTEMPTS = 16;
 
@@ -91,10 +75,10 @@ export class KeyRingService implements OnModuleDestroy {
   readonly #store: KeyStore;
   readonly #clock: Clock;
   readonly #events: SecurityEvents;
-  readonly #material = new Map<string, SigningKey | VerificationKey>();
+  readonly #snapshots: RingSnapshots;
   readonly #policy: RingPolicy;
   #unsubscribe = (): void => {};
-  #snapshot: Snapshot | undefined;
+  #snapshot: RingSnapshot | undefined;
   #queue: Promise<void> = Promise.resolve();
   #advancing: Promise<void> | undefined;
 
@@ -103,7 +87,9 @@ export class KeyRingService implements OnModuleDestroy {
     this.#store = store;
     this.#clock = clock;
     this.#events = events;
-    this.#policy = { ...config, algorithms: [config.algorithm] };
+    const { algorithm, rotateEvery, publishAhead, retainFor, jwksMaxAge } = config;
+    this.#policy = { algorithms: [algorithm], rotateEvery, publishAhead, retainFor };
+    this.#snapshots = new RingSnapshots(this.#policy, algorithm, jwksMaxAge, clock);
   }
 
   /** @internal */
@@ -115,10 +101,10 @@ export class KeyRingService implements OnModuleDestroy {
   ): Promise<KeyRingService> {
     const service = new KeyRingService(config, store, clock, events);
     if (config.signingKey === null) {
-      await service.#advance();
       service.#unsubscribe = store.onChange(() => void service.#reload());
+      await service.#advance();
     } else {
-      service.#snapshot = service.#snapshotOfOne(config.signingKey);
+      service.#snapshot = service.#snapshots.ofStaticKey(config.signingKey);
     }
     return service;
   }
@@ -174,7 +160,7 @@ export class KeyRingService implements OnModuleDestroy {
     });
     const { ring } = this.#current;
     const next = findPublished(ring, algorithm) ?? findSigning(ring, algorithm);
-    if (next === undefined) throw unavailable();
+    if (next === undefined) throw noSigningKey();
     return { kid: next.kid, signsFrom: describe(next).signsFrom };
   }
 
@@ -194,8 +180,8 @@ export class KeyRingService implements OnModuleDestroy {
     return this.#advancing;
   }
 
-  get #current(): Snapshot {
-    if (this.#snapshot === undefined) throw unavailable();
+  get #current(): RingSnapshot {
+    if (this.#snapshot === undefined) throw noSigningKey();
     return this.#snapshot;
   }
 
@@ -253,66 +239,7 @@ export class KeyRingService implements OnModuleDestroy {
   }
 
   async #adopt(ring: KeyRing): Promise<void> {
-    const usable = new Map<string, UsableKey>();
-    let signing: SigningKey | undefined;
-    for (const entry of ring.keys) {
-      const key = await this.#materialOf(entry);
-      usable.set(entry.kid, {
-        key,
-        until: entry.phase === 'verifying' ? entry.retiresAt : Infinity,
-      });
-      const signs = entry.phase === 'signing' && entry.algorithm === this.#config.algorithm;
-      if (signs && 'privateKey' in key) signing = key;
-    }
-    for (const kid of this.#material.keys()) if (!usable.has(kid)) this.#material.delete(kid);
-    if (signing === undefined) throw unavailable();
-    this.#snapshot = this.#takeSnapshot(ring, signing, usable, nextChangeAt(ring, this.#policy));
-  }
-
-  /** Key objects are built once per key and phase: building one costs more than a signature. */
-  async #materialOf(entry: RingKey): Promise<SigningKey | VerificationKey> {
-    const known = this.#material.get(entry.kid);
-    const signs = entry.phase !== 'verifying';
-    if (known !== undefined && 'privateKey' in known === signs) return known;
-    const verification =
-      known ?? (await importVerificationKey({ ...entry.publicJwk, kid: entry.kid }));
-    const { kid, row, publicJwk, verifyWith, signatureLength } = verification;
-    const publicHalf: VerificationKey = { kid, row, publicJwk, verifyWith, signatureLength };
-    const key = signs
-      ? { ...publicHalf, privateKey: createPrivateKey({ key: entry.privateJwk, format: 'jwk' }) }
-      : publicHalf;
-    this.#material.set(entry.kid, key);
-    return key;
-  }
-
-  #snapshotOfOne(key: SigningKey): Snapshot {
-    const publishedAt = this.#clock.now();
-    const ring: KeyRing = {
-      keys: [
-        {
-          phase: 'signing',
-          kid: key.kid,
-          algorithm: key.row.name,
-          publicJwk: key.publicJwk,
-          privateJwk: exportPrivateJwk(key),
-          publishedAt,
-          signingSince: publishedAt,
-        },
-      ],
-    };
-    const usable = new Map([[key.kid, { key, until: Infinity }]]);
-    return this.#takeSnapshot(ring, key, usable, Infinity);
-  }
-
-  #takeSnapshot(
-    ring: KeyRing,
-    signing: SigningKey,
-    usable: ReadonlyMap<string, UsableKey>,
-    changesAt: number,
-  ): Snapshot {
-    const publicJwks = ring.keys.map(({ publicJwk }) => publicJwk);
-    const jwks = new Jwks(publicJwks, this.#config.jwksMaxAge, changesAt, this.#clock);
-    return { ring, signing, usable, jwks, changesAt };
+    this.#snapshot = await this.#snapshots.of(ring);
   }
 
   #report({ ring, changes }: RingStep): void {
@@ -359,8 +286,4 @@ function parseRing(text: string): KeyRing {
     if (error instanceof KeyError) throw error;
     throw new KeyError('ERR_KEY_RING_CORRUPT', 'The stored key ring cannot be read.');
   }
-}
-
-function unavailable(): KeyError {
-  return new KeyError('ERR_KEY_RING_UNAVAILABLE', 'No key is ready to sign.');
 }

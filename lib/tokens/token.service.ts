@@ -11,7 +11,13 @@ import { isKid } from '../keys/key-material.js';
 import type { KeyRingService } from '../keys/key-ring.service.js';
 import { createSignature, SignatureVerifier } from '../keys/signature.js';
 import { checkClaims, type ClaimRules, isExpired } from './claim-checks.js';
-import { TOKEN_TYPES, type TokenClaims, type TokenKind, type VerifiedClaims } from './claims.js';
+import {
+  isIdentifier,
+  TOKEN_TYPES,
+  type TokenClaims,
+  type TokenKind,
+  type VerifiedClaims,
+} from './claims.js';
 import {
   type CompactToken,
   MAX_TOKEN_LENGTH,
@@ -229,7 +235,12 @@ function encode(value: object): string {
 }
 
 function audienceClaim(audience: string | readonly string[]): string | readonly string[] {
-  return typeof audience !== 'string' && audience.length === 1 ? (audience[0] ?? '') : audience;
+  const list = typeof audience === 'string' ? [audience] : audience;
+  const [first, ...others] = list;
+  if (first === undefined || !list.every(isIdentifier)) {
+    throw new ClaimError('ERR_CLAIM_INVALID', 'The audience must name at least one service.');
+  }
+  return others.length === 0 ? first : list;
 }
 
 function badSignature(): TokenError {
