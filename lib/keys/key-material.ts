@@ -92,12 +92,12 @@ export async function generateSigningKey(algorithm: SigningAlgorithm): Promise<S
  */
 export async function importSigningKey(source: PrivateJwk | PemSigningKey): Promise<SigningKey> {
   if ('pem' in source) return importPem(source as PemSigningKey);
-  const row = rowOf(source as PrivateJwk);
-  assertJwkPurpose(source as PrivateJwk, 'sign');
+  const row = rowOf(source);
+  assertJwkPurpose(source, 'sign');
   if (typeof source.d !== 'string') throw invalid('it has no private part');
-  const members = pickMembers(source as PrivateJwk, [...row.publicMembers, ...row.privateMembers]);
+  const members = pickMembers(source, [...row.publicMembers, ...row.privateMembers]);
   const privateKey = parse(() => createPrivateKey({ key: members, format: 'jwk' }));
-  const key = await toSigningKey(privateKey, row, source.kid as string | undefined);
+  const key = await toSigningKey(privateKey, row, source.kid);
   // OpenSSL takes x and y as given beside d: a signature tells whether they belong together.
   const given = parse(() =>
     createPublicKey({ key: pickMembers(members, row.publicMembers), format: 'jwk' }),
@@ -168,7 +168,7 @@ async function toVerificationKey(
 ): Promise<VerificationKey> {
   const members = pickMembers(publicKey.export({ format: 'jwk' }), row.publicMembers);
   if (row.kty === 'RSA') assertStrongRsa(publicKey);
-  const id = kid ?? (await calculateJwkThumbprint(members as { kty: string }));
+  const id = kid ?? (await calculateJwkThumbprint(members));
   if (!isKid(id)) throw invalid('its kid is not 1 to 128 characters of A-Z a-z 0-9 . _ : -');
   return {
     kid: id,

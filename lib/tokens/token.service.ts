@@ -62,6 +62,14 @@ export interface SignedToken {
   readonly expiresIn: number;
 }
 
+/** A token and the key its signature is checked with. */
+interface SignedText {
+  readonly token: string;
+  readonly compact: CompactToken;
+  readonly kind: TokenKind;
+  readonly key: VerificationKey;
+}
+
 /** Case-insensitive in ASCII only, `application/` optional (RFC 7515 §4.1.9). */
 const TYP_PATTERNS = Object.fromEntries(
   Object.entries(TOKEN_TYPES).map(([kind, typ]) => [
@@ -171,9 +179,13 @@ export class TokenService {
       input: Buffer.from(compact.signingInput, 'latin1'),
       signature,
     });
-    return typeof valid === 'boolean'
-      ? this.#accept(token, compact, kind, key, valid)
-      : valid.then((result) => this.#accept(token, compact, kind, key, result));
+    const seen: SignedText = { token, compact, kind, key };
+    if (valid === true) return this.#accept(seen);
+    if (valid === false) throw badSignature();
+    return valid.then((late) => {
+      if (!late) throw badSignature();
+      return this.#accept(seen);
+    });
   }
 
   /** The one key that can have signed this header (RFC 8725 §3.1: one key, one algorithm). */
@@ -194,14 +206,8 @@ export class TokenService {
     return key;
   }
 
-  #accept(
-    token: string,
-    compact: CompactToken,
-    kind: TokenKind,
-    key: VerificationKey,
-    signatureIsValid: boolean,
-  ): VerifiedToken {
-    if (!signatureIsValid) throw badSignature();
+  /** The signature is right; what it says is another matter. */
+  #accept({ token, compact, kind, key }: SignedText): VerifiedToken {
     // The key can have left the ring while the thread pool was busy.
     if (this.#keyRing.verificationKey(key.kid) !== key) {
       throw new TokenError('ERR_TOKEN_UNKNOWN_KEY', 'the key was withdrawn');

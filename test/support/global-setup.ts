@@ -1,4 +1,4 @@
-import { openWitness } from './witness.js';
+import { openWitness } from './witness.ts';
 
 export default function setup(): void {
   openWitness();

@@ -1,4 +1,4 @@
-import { closeWitness } from './witness.js';
+import { closeWitness } from './witness.ts';
 
 /** Fails the run when a log line or an answer of any test held token or key material. */
 export default function teardown(): void {

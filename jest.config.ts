@@ -1,0 +1,59 @@
+/** @jest-config-loader esbuild-register */
+import type { Config } from 'jest';
+
+// Jest runs in CommonJS mode: its ESM mode cannot load a CommonJS package that requires Nest 12
+// (@nestjs/throttler, fastify's light-my-request). So SWC turns our TypeScript and every ESM-only
+// package below into CommonJS; what users install is tested by test/e2e, in real Node processes.
+const ESM_ONLY_PACKAGES = [
+  '@borewit',
+  '@nestjs',
+  '@tokenizer',
+  'cookie',
+  'file-type',
+  'jose',
+  'leven',
+  'load-esm',
+  'strtok3',
+  'token-types',
+  'uint8array-extras',
+];
+
+// Set by .ci/run, which adds the tests to its own steps in one last line.
+const summaryFile = process.env['JEST_SUMMARY_FILE'];
+
+const config: Config = {
+  rootDir: '.',
+  testEnvironment: 'node',
+  testMatch: ['<rootDir>/test/**/*.spec.ts'],
+  // Fixtures are whole apps with a package.json of their own: not modules of this project.
+  modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/sample-app/dist/'],
+  globalSetup: '<rootDir>/test/support/global-setup.ts',
+  globalTeardown: '<rootDir>/test/support/global-teardown.ts',
+  setupFiles: ['reflect-metadata', '<rootDir>/test/support/witness-logger.ts'],
+  testTimeout: 30_000,
+  transform: {
+    '^.+\\.[jt]s$': [
+      '@swc/jest',
+      {
+        jsc: {
+          target: 'es2022',
+          parser: { syntax: 'typescript', decorators: true },
+          transform: { legacyDecorator: true, decoratorMetadata: true },
+          keepClassNames: true,
+        },
+        module: { type: 'commonjs' },
+      },
+    ],
+  },
+  transformIgnorePatterns: [`/node_modules/(?!(?:.*/)?(?:${ESM_ONLY_PACKAGES.join('|')})/)`],
+  moduleNameMapper: {
+    '^nest-jwt-hardening$': '<rootDir>/lib/index.ts',
+    '^nest-jwt-hardening/config$': '<rootDir>/lib/config/namespace.ts',
+    '^(\\.{1,2}/.*)\\.js$': ['$1', '$1.js'],
+  },
+  reporters: summaryFile
+    ? ['default', ['<rootDir>/.ci/jest-summary.cjs', { file: summaryFile }]]
+    : ['default'],
+};
+
+export default config;
