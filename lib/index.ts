@@ -11,8 +11,6 @@ export type { KeyDescription, Rotation } from './keys/key-ring.service.js';
 export type { SigningAlgorithm } from './keys/algorithms.js';
 export type { Jwks } from './keys/jwks.js';
 export type { PemSigningKey, PrivateJwk, PublicJwk } from './keys/key-material.js';
-export { KeyStore } from './keys/key-store.js';
-export type { StoredKeyRing } from './keys/key-store.js';
 
 export { TokenService } from './tokens/token.service.js';
 export type { SignedToken, SignOptions, VerifyOptions } from './tokens/token.service.js';

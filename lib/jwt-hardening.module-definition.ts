@@ -1,6 +1,8 @@
 import { ConfigurableModuleBuilder } from '@nestjs/common';
 
+import { OptionReader } from './config/option-reader.js';
 import type { JwtHardeningExtras, JwtHardeningOptions } from './config/options.js';
+import { ConfigError } from './kernel/errors.js';
 
 const DEFAULTS: Required<JwtHardeningExtras> = {
   isGlobal: true,
@@ -15,11 +17,29 @@ export const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYN
     .setExtras<JwtHardeningExtras>(DEFAULTS, (definition) => definition)
     .build();
 
-/** What the dynamic module is shaped by; `undefined` reads as not written. */
+/** A plain path: no parameter and no wildcard that would catch other routes. */
+const PATH = /^\/[A-Za-z0-9._~/-]+$/;
+
+/**
+ * What the dynamic module is shaped by; `undefined` reads as not written.
+ * @throws ConfigError `ERR_CONFIG_INVALID`: a misspelt `guard` must not leave the routes open
+ */
 export function resolveExtras(options: JwtHardeningExtras): Required<JwtHardeningExtras> {
-  return {
-    isGlobal: options.isGlobal ?? DEFAULTS.isGlobal,
-    guard: options.guard ?? DEFAULTS.guard,
-    jwksPath: options.jwksPath === undefined ? DEFAULTS.jwksPath : options.jwksPath,
+  const reader = new OptionReader(options);
+  const jwksPath = reader.get('jwksPath');
+  const extras = {
+    isGlobal: reader.oneOf('isGlobal', [true, false], DEFAULTS.isGlobal),
+    guard: reader.oneOf('guard', ['global', 'manual'], DEFAULTS.guard),
+    jwksPath:
+      jwksPath === null
+        ? null
+        : reader.text(
+            'jwksPath',
+            DEFAULTS.jwksPath ?? undefined,
+            "Write a path such as '/.well-known/jwks.json', or null for none",
+            (path) => PATH.test(path),
+          ),
   };
+  if (reader.problems.length > 0) throw new ConfigError('ERR_CONFIG_INVALID', reader.problems);
+  return extras;
 }

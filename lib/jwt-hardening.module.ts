@@ -7,7 +7,8 @@ import { EventLog } from './events/event-log.js';
 import { SecurityEvents } from './events/security-events.js';
 import { AuthGuard } from './guard/auth.guard.js';
 import { Public } from './guard/decorators.js';
-import { RouteAudit } from './guard/route-audit.js';
+import { MessageFence } from './guard/message-fence.js';
+import { RouteAudit, type RouteAuditConfig } from './guard/route-audit.js';
 import {
   type ASYNC_OPTIONS_TYPE,
   ConfigurableModuleClass,
@@ -51,16 +52,19 @@ const SERVICES: Provider[] = [
     inject: [CONFIG, KeyRingService, Clock, SecurityEvents],
   },
   AuthGuard,
-  {
+];
+
+function routeAudit(guard: RouteAuditConfig['guard']): Provider {
+  return {
     provide: RouteAudit,
     useFactory: (
-      { routeAudit }: ResolvedConfig,
+      { printRoutes }: ResolvedConfig,
       discovery: DiscoveryService,
       scanner: MetadataScanner,
-    ) => new RouteAudit(routeAudit, discovery, scanner),
+    ) => new RouteAudit({ printRoutes, guard }, discovery, scanner),
     inject: [CONFIG, DiscoveryService, MetadataScanner],
-  },
-];
+  };
+}
 
 /**
  * Protects a Nest application: import it once, with `issuer` and `audience`, and every route
@@ -91,12 +95,13 @@ function assemble(
     controllers.push(controller);
   }
   // `useExisting`, so that tests can override the guard like any provider.
-  const guards = guard === 'global' ? [{ provide: APP_GUARD, useExisting: AuthGuard }] : [];
+  const guards: Provider[] =
+    guard === 'global' ? [{ provide: APP_GUARD, useExisting: AuthGuard }, MessageFence] : [];
   return {
     ...definition,
     global: isGlobal,
     imports: [...(definition.imports ?? []), DiscoveryModule],
-    providers: [...(definition.providers ?? []), ...SERVICES, ...guards],
+    providers: [...(definition.providers ?? []), ...SERVICES, routeAudit(guard), ...guards],
     controllers,
     exports: [Clock, SecurityEvents, KeyRingService, TokenService, AuthGuard, RouteAudit],
   };

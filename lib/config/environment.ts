@@ -1,8 +1,10 @@
 import { ConfigError, type ConfigProblem } from '../kernel/errors.js';
+import { parseStrictJson } from '../kernel/strict-json.js';
 import type { JwtHardeningOptions } from './options.js';
 import { resolveConfig } from './resolve-config.js';
 
-/** The only file that reads the process's environment. */
+// The only file that reads the process's environment.
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Each variable and the option it sets. */
@@ -49,13 +51,11 @@ export async function optionsFromEnvironment(
 }
 
 function parseJwk(text: string, problems: ConfigProblem[]): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    const fix = 'Give a private JWK as JSON on one line, with kid and alg';
-    problems.push({ path: 'JWT_SIGNING_JWK', problem: 'it is not JSON', fix });
-    return undefined;
-  }
+  const jwk = parseStrictJson(Buffer.from(text));
+  if (typeof jwk !== 'string') return jwk;
+  const fix = 'Give a private JWK as JSON on one line, with kid and alg';
+  problems.push({ path: 'JWT_SIGNING_JWK', problem: jwk, fix });
+  return undefined;
 }
 
 /** What the resolver says of these options, under the names of their variables. */

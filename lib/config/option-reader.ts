@@ -1,3 +1,5 @@
+import leven from 'leven';
+
 import { durationToMs, formatDuration } from '../kernel/duration.js';
 import type { ConfigProblem } from '../kernel/errors.js';
 
@@ -17,10 +19,7 @@ interface DurationBounds {
 export class OptionReader {
   readonly #problems: ConfigProblem[] = [];
 
-  constructor(
-    private readonly options: unknown,
-    private readonly distance: (a: string, b: string) => number,
-  ) {}
+  constructor(private readonly options: unknown) {}
 
   get problems(): readonly ConfigProblem[] {
     return this.#problems;
@@ -29,10 +28,15 @@ export class OptionReader {
   /** The value at a dotted path, or `undefined`. */
   get(path: string): unknown {
     if (path === '') return this.options;
-    return path.split('.').reduce<unknown>((value, name) => {
-      if (typeof value !== 'object' || value === null) return undefined;
-      return Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
-    }, this.options);
+    try {
+      return path.split('.').reduce<unknown>((value, name) => {
+        if (typeof value !== 'object' || value === null) return undefined;
+        return Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
+      }, this.options);
+    } catch {
+      this.add(path, 'reading it failed', 'Write a plain object without getters that throw');
+      return undefined;
+    }
   }
 
   add(path: string, problem: string, fix: string): void {
@@ -56,13 +60,8 @@ export class OptionReader {
       return;
     }
     for (const name of Object.keys(value).filter((key) => !known.includes(key))) {
-      const nearest = known.toSorted((a, b) => this.distance(a, name) - this.distance(b, name))[0];
       const full = path === '' ? name : `${path}.${name}`;
-      this.add(
-        full,
-        'it is not an option',
-        `Did you mean ${nearest}? Known are ${known.join(', ')}`,
-      );
+      this.add(full, 'it is not an option', `${suggest(name, known)}Known are ${known.join(', ')}`);
     }
   }
 
@@ -79,7 +78,11 @@ export class OptionReader {
     return '';
   }
 
-  oneOf<const Name extends string>(path: string, names: readonly Name[], fallback: Name): Name {
+  oneOf<const Name extends string | boolean>(
+    path: string,
+    names: readonly Name[],
+    fallback: Name,
+  ): Name {
     const value = this.get(path);
     if (value === undefined) return fallback;
     const name = names.find((candidate) => candidate === value);
@@ -122,6 +125,17 @@ export class OptionReader {
     this.refuse(path, "Write a list of claim names, such as ['client_id']");
     return [];
   }
+}
+
+/** Names further apart than this are not a slip of the pen. */
+const MAX_SLIP = 3;
+
+function suggest(name: string, known: readonly string[]): string {
+  const [nearest] = known
+    .map((candidate) => ({ candidate, distance: leven(candidate, name) }))
+    .filter(({ distance }) => distance <= MAX_SLIP)
+    .toSorted((a, b) => a.distance - b.distance);
+  return nearest === undefined ? '' : `Did you mean ${nearest.candidate}? `;
 }
 
 function kindOf(value: unknown): string {

@@ -1,12 +1,10 @@
-import leven from 'leven';
-
 import type { RouteAuditConfig } from '../guard/route-audit.js';
 import { formatDuration } from '../kernel/duration.js';
 import { ConfigError, KeyError } from '../kernel/errors.js';
 import { SIGNING_ALGORITHMS } from '../keys/algorithms.js';
 import { importSigningKey, isKid, type PrivateJwk, type SigningKey } from '../keys/key-material.js';
 import type { KeysConfig } from '../keys/key-ring.service.js';
-import { memoryStorage } from '../storage/memory/memory-storage.js';
+import { isMemoryStorage, memoryStorage } from '../storage/memory/memory-storage.js';
 import type { Storage } from '../storage/storage.js';
 import { isIdentifier } from '../tokens/claims.js';
 import type { TokensConfig } from '../tokens/token.service.js';
@@ -20,13 +18,16 @@ export interface ResolvedConfig {
   readonly keys: KeysConfig;
   readonly tokens: TokensConfig;
   readonly storage: Storage;
-  readonly routeAudit: RouteAuditConfig;
+  readonly printRoutes: RouteAuditConfig['printRoutes'];
 }
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
+
+/** No phase of a key lasts longer than a good year. */
+const PHASE = { min: SECOND, max: 400 * DAY };
 
 const KEY_LENGTHS = ['rotateEvery', 'publishAhead', 'retainFor'] as const;
 
@@ -38,7 +39,7 @@ export async function resolveConfig(
   options: unknown,
   nodeEnv: string | undefined,
 ): Promise<ResolvedConfig> {
-  const reader = new OptionReader(options, leven);
+  const reader = new OptionReader(options);
   reader.expectOnly('', ['issuer', 'audience', 'profile', 'keys', 'tokens', 'storage']);
   reader.oneOf('profile', ['service'], 'service');
 
@@ -65,13 +66,9 @@ export async function resolveConfig(
       verifiedCacheEntries: tokens.verifiedCacheEntries,
     }),
     storage,
-    routeAudit: Object.freeze({ printRoutes: prints(nodeEnv) ? 'print' : 'silent' }),
+    printRoutes: nodeEnv === undefined || nodeEnv === 'development' ? 'print' : 'silent',
   };
   return Object.freeze(config);
-}
-
-function prints(nodeEnv: string | undefined): boolean {
-  return nodeEnv === undefined || nodeEnv === 'development';
 }
 
 function readIssuer(reader: OptionReader): string {
@@ -112,7 +109,11 @@ function readTokens(reader: OptionReader): TokenLengths {
     'verifiedCache',
   ]);
   const whole = { step: SECOND };
-  const accessTtl = reader.duration('tokens.accessTtl', 15 * MINUTE, { ...whole, min: SECOND });
+  const accessTtl = reader.duration('tokens.accessTtl', 15 * MINUTE, {
+    ...whole,
+    min: SECOND,
+    max: DAY,
+  });
   const lifetimeJitter = reader.duration('tokens.lifetimeJitter', 0, whole);
   if (lifetimeJitter * 2 > accessTtl) {
     reader.add(
@@ -145,14 +146,14 @@ async function readKeys(reader: OptionReader, leeway: number): Promise<KeysConfi
   const lengths = [...KEY_LENGTHS, 'jwksMaxAge'];
   reader.expectOnly('keys', ['algorithm', 'signingKey', ...lengths]);
   const algorithm = reader.oneOf('keys.algorithm', SIGNING_ALGORITHMS, 'ES256');
-  const rotateEvery = reader.duration('keys.rotateEvery', 30 * DAY, { min: SECOND });
-  const publishAhead = reader.duration('keys.publishAhead', DAY, { min: SECOND });
-  const retainFor = reader.duration('keys.retainFor', DAY, { min: SECOND });
+  const rotateEvery = reader.duration('keys.rotateEvery', 30 * DAY, PHASE);
+  const publishAhead = reader.duration('keys.publishAhead', DAY, PHASE);
+  const retainFor = reader.duration('keys.retainFor', DAY, PHASE);
   const jwksMaxAge = reader.duration(
     'keys.jwksMaxAge',
     // The default leaves room for the rule below, which an explicit value is held to.
     Math.max(0, Math.min(5 * MINUTE, publishAhead - leeway - SECOND)),
-    {},
+    { max: DAY },
   );
   const signingKey = await readSigningKey(reader);
   if (signingKey === null) {
@@ -247,6 +248,7 @@ function resolveMaxLifetime(
   const maxLifetime = reader.duration('tokens.maxLifetime', Math.max(accessTtl, roomy), {
     step: SECOND,
     min: SECOND,
+    max: DAY,
   });
   if (maxLifetime < accessTtl) {
     reader.add(
@@ -268,10 +270,6 @@ function resolveMaxLifetime(
 function readStorage(reader: OptionReader): Storage {
   const value = reader.get('storage');
   if (value === undefined) return memoryStorage();
-  const { keyStore } = (value ?? {}) as { readonly keyStore?: Partial<Storage['keyStore']> };
-  const verbs = ['load', 'replace', 'onChange'] as const;
-  if (!verbs.every((verb) => typeof keyStore?.[verb] === 'function')) {
-    reader.refuse('storage', 'Write memoryStorage(), or a storage with a keyStore');
-  }
+  if (!isMemoryStorage(value)) reader.refuse('storage', 'Write memoryStorage(), or leave it out');
   return value as Storage;
 }

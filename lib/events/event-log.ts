@@ -9,14 +9,14 @@ import { type SecurityEvent, SecurityEvents } from './security-events.js';
 @Injectable()
 export class EventLog implements OnModuleDestroy {
   readonly #logger = new Logger('JwtHardening');
-  readonly #subscription;
+  readonly #unsubscribe: () => void;
 
   constructor(events: SecurityEvents) {
-    this.#subscription = events.asObservable().subscribe((event) => this.#write(event));
+    this.#unsubscribe = events.onAny((event) => this.#write(event));
   }
 
   onModuleDestroy(): void {
-    this.#subscription.unsubscribe();
+    this.#unsubscribe();
   }
 
   #write(event: SecurityEvent): void {

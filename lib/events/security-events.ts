@@ -1,5 +1,5 @@
 import { Injectable, Logger } from '@nestjs/common';
-import { Observable, Subject } from 'rxjs';
+import { Observable } from 'rxjs';
 
 import type { AccessErrorCode, KeyErrorCode, TokenErrorCode } from '../kernel/errors.js';
 
@@ -28,7 +28,7 @@ export interface SecurityEventFields {
   'key.signing': KeyEventFields;
   'key.verifying': KeyEventFields & { readonly retiresAt: Date };
   'key.retired': KeyEventFields;
-  'key.unavailable': { readonly code: KeyErrorCode | 'ERR_UNEXPECTED'; readonly detail: string };
+  'key.unavailable': { readonly code: KeyErrorCode; readonly detail: string };
   'token.issued': {
     readonly kind: string;
     readonly kid: string;
@@ -45,45 +45,63 @@ export type SecurityEvent<Type extends SecurityEventType = SecurityEventType> = 
   [T in Type]: { readonly type: T; readonly at: Date } & SecurityEventFields[T];
 }[Type];
 
-type Listener = (event: SecurityEvent) => void;
+type Listener = (event: SecurityEvent) => unknown;
 
 /** The stream of security events of this instance. */
 @Injectable()
 export class SecurityEvents {
   readonly #logger = new Logger('JwtHardening');
-  readonly #listeners = new Map<SecurityEventType, Set<Listener>>();
-  readonly #subject = new Subject<SecurityEvent>();
+  readonly #listeners = new Set<Listener>();
 
-  /** Calls back for every event of one type. Returns what ends the subscription. */
+  /**
+   * Calls back for every event of one type. A listener that throws, or whose promise fails, is
+   * logged and changes nothing else. Returns what ends the subscription.
+   */
   on<Type extends SecurityEventType>(
     type: Type,
-    listener: (event: SecurityEvent<Type>) => void,
+    listener: (event: SecurityEvent<Type>) => unknown,
   ): () => void {
-    const deliver: Listener = (event) => {
-      if (isOfType(event, type)) listener(event);
-    };
-    const listeners = this.#listeners.get(type) ?? new Set();
-    this.#listeners.set(type, listeners.add(deliver));
-    return () => listeners.delete(deliver);
+    return this.onAny((event) => (isOfType(event, type) ? listener(event) : undefined));
   }
 
-  /** All events, of all types. */
+  /**
+   * All events, of all types. RxJS rethrows what a subscriber throws as an uncaught exception:
+   * prefer `on` where that matters.
+   */
   asObservable(): Observable<SecurityEvent> {
-    return this.#subject.asObservable();
+    return new Observable((subscriber) => this.onAny((event) => subscriber.next(event)));
   }
 
-  /** @internal A listener that throws is logged and changes nothing else. */
+  /** @internal */
+  onAny(listener: Listener): () => void {
+    // A listener may be registered twice; each registration ends by itself.
+    const registration: Listener = (event) => listener(event);
+    this.#listeners.add(registration);
+    return () => this.#listeners.delete(registration);
+  }
+
+  /** @internal Never throws: what listeners do decides nothing. */
   emit(event: SecurityEvent): void {
-    for (const listener of this.#listeners.get(event.type) ?? []) this.#deliver(listener, event);
-    if (this.#subject.observed) this.#subject.next(event);
+    for (const listener of this.#listeners) this.#deliver(listener, event);
   }
 
   #deliver(listener: Listener, event: SecurityEvent): void {
     try {
-      listener(event);
+      const result = listener(event);
+      if (result instanceof Promise) {
+        result.catch((error: unknown) => this.#reportFailure(event, error));
+      }
     } catch (error) {
+      this.#reportFailure(event, error);
+    }
+  }
+
+  #reportFailure({ type }: SecurityEvent, error: unknown): void {
+    try {
       const name = error instanceof Error ? error.name : typeof error;
-      this.#logger.error(`a listener of ${event.type} failed (${name})`);
+      this.#logger.error(`a listener of ${type} failed (${name})`);
+    } catch {
+      // The logger itself is broken: there is nobody left to tell.
     }
   }
 }

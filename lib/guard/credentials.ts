@@ -22,7 +22,6 @@ interface NodeRequest {
 const AUTHORIZATION = 'authorization';
 // Scheme names are case-insensitive and one or more spaces follow (RFC 9110 §11.1, §11.4).
 const BEARER = /^bearer(?: +|$)/i;
-const QUERY_TOKEN = /[?&]access_token(?:=|&|$)/;
 
 /**
  * The bearer token, or `undefined` when the request carries none.
@@ -31,14 +30,22 @@ const QUERY_TOKEN = /[?&]access_token(?:=|&|$)/;
 export function readBearerToken(request: HttpRequest): string | undefined {
   const { authorization } = request.headers;
   if (authorization === undefined) return undefined;
-  const { rawHeaders = [], url = '' } = request.raw ?? request;
+  const { rawHeaders = [], url = '' } =
+    request.rawHeaders === undefined ? (request.raw ?? {}) : request;
   if (countAuthorization(rawHeaders) > 1) {
     // Node keeps the first and drops the others, a proxy in front may have judged the last.
     throw ambiguous('more than one Authorization header');
   }
-  if (QUERY_TOKEN.test(url)) throw ambiguous('a token in the header and in the query string');
+  if (hasQueryToken(url)) throw ambiguous('a token in the header and in the query string');
   const scheme = BEARER.exec(authorization);
   return scheme === null ? undefined : authorization.slice(scheme[0].length);
+}
+
+/** In whatever spelling: the name may be percent-encoded (RFC 3986 §6.2.2). */
+function hasQueryToken(url: string): boolean {
+  const start = url.indexOf('?');
+  if (start < 0 || !/token|%/i.test(url)) return false;
+  return new URLSearchParams(url.slice(start + 1).replaceAll(';', '&')).has('access_token');
 }
 
 function countAuthorization(rawHeaders: readonly string[]): number {

@@ -31,7 +31,8 @@ export type Demand =
 
 type Names = readonly [string, ...string[]];
 
-const DEMANDS = Symbol('nest-jwt-hardening:demands');
+/** Registered, so that a second copy of this package in a dependency tree reads the same demands. */
+const DEMANDS = Symbol.for('nest-jwt-hardening:demands');
 
 /**
  * The route needs no token. A token that is right is still available through `@CurrentToken()`; one
@@ -78,33 +79,54 @@ export const CurrentToken = createParamDecorator(
   },
 );
 
-/** @internal What stands at a class itself, not at the classes it extends. */
-export function demandsOfClass(target: object): readonly Demand[] {
-  return (Reflect.getOwnMetadata(DEMANDS, target) as readonly Demand[] | undefined) ?? [];
+/** @internal What stands at the class of this prototype itself, not at the classes it extends. */
+export function demandsOfClass(prototype: object): readonly Demand[] {
+  return read(prototype);
 }
 
 /** @internal What stands at a method of this prototype itself, not of the ones it extends. */
 export function demandsOfMethod(prototype: object, method: string): readonly Demand[] {
-  return (
-    (Reflect.getOwnMetadata(DEMANDS, prototype, method) as readonly Demand[] | undefined) ?? []
-  );
+  return read(prototype, method);
+}
+
+/** @internal What stands at a function, wherever it was moved to. */
+export function demandsOfFunction(handler: object): readonly Demand[] {
+  return read(handler);
 }
 
 /**
- * Kept by class and method name, not on the method's function: a decorator that replaces the
- * function (a tracer, a transaction) would drop what is written on it, and with it the demand.
+ * Demands are kept by prototype and name, and on the function as well. A decorator that replaces the
+ * function (a tracer, a transaction) drops what is written on it, a mixin that copies the function
+ * drops what is kept by name, and a class decorator that wraps the constructor keeps its prototype:
+ * a demand survives all three.
  */
 function addDemand(demand: Demand): ClassDecorator & MethodDecorator {
-  return (target: object, method?: string | symbol): void => {
+  return (target: object, method?: string | symbol, descriptor?: PropertyDescriptor): void => {
     if (method === undefined) {
-      Reflect.defineMetadata(DEMANDS, [...demandsOfClass(target), demand], target);
-    } else if (typeof method === 'string') {
-      const demands = [...demandsOfMethod(target, method), demand];
-      Reflect.defineMetadata(DEMANDS, demands, target, method);
-    } else {
-      throw new TypeError('a route handler cannot be named by a symbol');
+      write(demand, (target as { readonly prototype: object }).prototype);
+      return;
     }
+    const handler: unknown = descriptor?.value;
+    if (typeof method !== 'string' || typeof handler !== 'function') {
+      throw new TypeError('a demand stands at a class or at a method with a name');
+    }
+    write(demand, target, method);
+    write(demand, handler);
   };
+}
+
+function read(target: object, method?: string): readonly Demand[] {
+  const demands: unknown =
+    method === undefined
+      ? Reflect.getOwnMetadata(DEMANDS, target)
+      : Reflect.getOwnMetadata(DEMANDS, target, method);
+  return (demands as readonly Demand[] | undefined) ?? [];
+}
+
+function write(demand: Demand, target: object, method?: string): void {
+  const demands = [...read(target, method), demand];
+  if (method === undefined) Reflect.defineMetadata(DEMANDS, demands, target);
+  else Reflect.defineMetadata(DEMANDS, demands, target, method);
 }
 
 function checkNames(

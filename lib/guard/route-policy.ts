@@ -4,6 +4,7 @@ import { AccessError } from '../kernel/errors.js';
 import {
   type Demand,
   demandsOfClass,
+  demandsOfFunction,
   demandsOfMethod,
   type PolicyFunction,
   type PolicyInput,
@@ -11,8 +12,8 @@ import {
 
 /**
  * What one route demands in the end: the demands of its class, of the classes that one extends, of
- * the method and of the methods it overrides, all together. Inheritance can add demands and never
- * lose one.
+ * the method and of the methods it overrides, all together. Inheritance adds demands and never loses
+ * one.
  */
 export interface RoutePolicy {
   readonly isPublic: boolean;
@@ -51,40 +52,53 @@ export function authorize(policy: RoutePolicy, input: PolicyInput): true | Promi
   return functions.length === 0 ? true : askPolicies(functions, input);
 }
 
-/** Everything that stands at a route, level by level, the class's own first. */
-export function levelsOf(controller: Type, method: string): readonly (readonly Demand[])[] {
-  const levels: (readonly Demand[])[] = [];
+/** Everything that stands at a route: its class and method, and whatever these extend or override. */
+export function demandsOf(controller: Type, method: string): readonly Demand[] {
+  const handler = (controller.prototype as Record<string, unknown>)[method];
+  const demands = typeof handler === 'function' ? [...demandsOfFunction(handler)] : [];
   for (const prototype of prototypesOf(controller)) {
-    levels.push(demandsOfClass(prototype.constructor), demandsOfMethod(prototype, method));
+    demands.push(...demandsOfClass(prototype), ...demandsOfMethod(prototype, method));
   }
-  return levels;
+  return [...new Set(demands)].filter(
+    (demand) => demand.kind !== 'public' || isOwnPublic(controller, method, demand),
+  );
 }
 
 /** The prototypes of a class and of the classes it extends, its own first. */
-export function* prototypesOf(controller: Type): Generator<{ readonly constructor: Type }> {
-  let prototype = controller.prototype as { readonly constructor: Type } | null;
-  while (prototype !== null && (prototype as object) !== Object.prototype) {
+export function* prototypesOf(controller: Type): Generator<object> {
+  let prototype = controller.prototype as object | null;
+  while (prototype !== null && prototype !== Object.prototype) {
     yield prototype;
-    prototype = Object.getPrototypeOf(prototype) as { readonly constructor: Type } | null;
+    prototype = Object.getPrototypeOf(prototype) as object | null;
   }
 }
 
+/**
+ * `@Public()` is no demand but the lack of one, so it is not inherited: it counts at the class that
+ * is routed and at the method that runs, not at what they extend or override.
+ */
+function isOwnPublic(controller: Type, method: string, demand: Demand): boolean {
+  const owner = [...prototypesOf(controller)].find((prototype) => Object.hasOwn(prototype, method));
+  return (
+    demandsOfClass(controller.prototype as object).includes(demand) ||
+    (owner !== undefined && demandsOfMethod(owner, method).includes(demand))
+  );
+}
+
 function compile(controller: Type, handler: Handler): RoutePolicy {
-  const all = methodNames(controller, handler).flatMap((name) => levelsOf(controller, name).flat());
-  const demands = all.filter((demand) => demand.kind !== 'public');
+  // One function under two names owes what stands at either, and is public only if both are.
+  const byName = methodNames(controller, handler).map((name) => demandsOf(controller, name));
+  const demands = [...new Set(byName.flat())].filter((demand) => demand.kind !== 'public');
   const scopes = demands.flatMap((demand) => (demand.kind === 'scopes' ? demand.all : []));
   return {
     // A contradiction stops the start; should one get here, the demand wins.
-    isPublic: demands.length === 0 && all.length > 0,
+    isPublic: demands.length === 0 && byName.every((found) => found.length > 0),
     demands,
     requiredScope: scopes.length === 0 ? undefined : [...new Set(scopes)].join(' '),
   };
 }
 
-/**
- * Every name a handler goes by: one function under two names owes the demands of both.
- * @throws AccessError `ERR_ACCESS_UNKNOWN_HANDLER`: what cannot be found cannot be judged
- */
+/** @throws AccessError `ERR_ACCESS_UNKNOWN_HANDLER`: what cannot be found cannot be judged */
 function methodNames(controller: Type, handler: Handler): readonly string[] {
   const names = new Set<string>();
   for (const prototype of prototypesOf(controller)) {

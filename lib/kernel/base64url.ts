@@ -21,12 +21,3 @@ export function isCanonicalBase64url(text: string): boolean {
       return false;
   }
 }
-
-const ALPHABET = /^[A-Za-z0-9_-]*$/;
-
-/** The bytes, or `undefined` when the text is not canonical base64url. */
-export function decodeBase64url(text: string): Buffer | undefined {
-  return ALPHABET.test(text) && isCanonicalBase64url(text)
-    ? Buffer.from(text, 'base64url')
-    : undefined;
-}

@@ -1,4 +1,4 @@
-import { Controller, Get, Headers, Res, type Type } from '@nestjs/common';
+import { Controller, Get, Headers, Res, type Type, VERSION_NEUTRAL } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 
 import { KeyRingService } from './key-ring.service.js';
@@ -8,7 +8,7 @@ const MEDIA_TYPE = 'application/jwk-set+json';
 
 /** A controller that serves the JWKS at `path`, with conditional requests (RFC 9110 §13.1.2). */
 export function jwksControllerAt(path: string): Type {
-  @Controller(path)
+  @Controller({ path, version: VERSION_NEUTRAL })
   class JwksController {
     constructor(
       private readonly keyRing: KeyRingService,

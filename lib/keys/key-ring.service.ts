@@ -13,7 +13,6 @@ import {
 } from './key-material.js';
 import {
   advance,
-  assertRing,
   beginRotation,
   EMPTY_RING,
   findPublished,
@@ -28,6 +27,7 @@ import {
 } from './key-ring.js';
 import type { KeyStore } from './key-store.js';
 import { noSigningKey, type RingSnapshot, RingSnapshots } from './ring-snapshot.js';
+import { parseRing, serializeRing } from './stored-ring.js';
 
 /** The part of the configuration that keys need. Lengths in milliseconds. */
 export interface KeysConfig {
@@ -60,6 +60,9 @@ export interface Rotation {
   readonly signsFrom: Date;
 }
 
+/** Milliseconds a failed store is left alone by those who would wait for it. */
+const RETRY_AFTER = 1_000;
+
 /** Losing a compare-and-swap this often in a row means a broken store, not a race. */
 const MAX_ATTEMPTS = 16;
 
@@ -79,8 +82,12 @@ export class KeyRingService implements OnModuleDestroy {
   readonly #policy: RingPolicy;
   #unsubscribe = (): void => {};
   #snapshot: RingSnapshot | undefined;
+  /** The version of the stored ring the snapshot was taken of. */
+  #version: number | null = null;
+  /** After a failure, the next attempt is made no sooner. */
+  #retryAt = -Infinity;
   #queue: Promise<void> = Promise.resolve();
-  #advancing: Promise<void> | undefined;
+  #refreshing: Promise<void> | undefined;
 
   private constructor(config: KeysConfig, store: KeyStore, clock: Clock, events: SecurityEvents) {
     this.#config = config;
@@ -101,7 +108,7 @@ export class KeyRingService implements OnModuleDestroy {
   ): Promise<KeyRingService> {
     const service = new KeyRingService(config, store, clock, events);
     if (config.signingKey === null) {
-      service.#unsubscribe = store.onChange(() => void service.#reload());
+      service.#unsubscribe = store.onChange(() => void service.refresh());
       await service.#advance();
     } else {
       service.#snapshot = service.#snapshots.ofStaticKey(config.signingKey);
@@ -118,9 +125,16 @@ export class KeyRingService implements OnModuleDestroy {
     return this.#config.signingKey === null;
   }
 
-  /** The key that signs now. Keys that are due for another phase move there first. */
+  /**
+   * The key that signs now. Keys that are due for another phase move there first; should the store
+   * fail then, the key that signs goes on, and `key.unavailable` says so.
+   */
   async signingKey(): Promise<SigningKey> {
-    await this.advanceIfDue();
+    const now = this.#clock.now();
+    if (this.#current.changesAt <= now && this.#retryAt <= now) {
+      this.#refreshing ??= this.refresh().finally(() => (this.#refreshing = undefined));
+      await this.#refreshing;
+    }
     return this.#current.signing;
   }
 
@@ -156,7 +170,11 @@ export class KeyRingService implements OnModuleDestroy {
     const { algorithm } = this.#config;
     await this.#enqueue(async () => {
       const step: Step = (ring, now, fresh) => beginRotation(ring, now, this.#policy, fresh);
-      await this.#apply(step, () => [algorithm]);
+      await this.#apply(step, (ring, now) =>
+        findPublished(ring, algorithm) === undefined
+          ? [algorithm]
+          : keysDue(ring, now, this.#policy),
+      );
     });
     const { ring } = this.#current;
     const next = findPublished(ring, algorithm) ?? findSigning(ring, algorithm);
@@ -164,20 +182,26 @@ export class KeyRingService implements OnModuleDestroy {
     return { kid: next.kid, signsFrom: describe(next).signsFrom };
   }
 
-  /** @internal Moves every key to the phase it is due for. */
-  async advanceIfDue(): Promise<void> {
-    if (this.#current.changesAt <= this.#clock.now()) await this.#advance();
+  /**
+   * @internal Takes over what other instances changed and moves every key to the phase it is due
+   * for. A failure is reported and leaves what stands; the next call tries again.
+   */
+  async refresh(): Promise<void> {
+    try {
+      await this.#advance();
+    } catch (error) {
+      if (!(error instanceof KeyError)) throw error;
+      const at = this.#now();
+      this.#retryAt = at.getTime() + RETRY_AFTER;
+      this.#events.emit({ type: 'key.unavailable', at, code: error.code, detail: error.message });
+    }
   }
 
-  /** Calls that overlap share one pass. */
   #advance(): Promise<void> {
-    this.#advancing ??= this.#enqueue(async () => {
+    return this.#enqueue(async () => {
       const step: Step = (ring, now, fresh) => advance(ring, now, this.#policy, fresh);
       await this.#apply(step, (ring, now) => keysDue(ring, now, this.#policy));
-    }).finally(() => {
-      this.#advancing = undefined;
     });
-    return this.#advancing;
   }
 
   get #current(): RingSnapshot {
@@ -187,7 +211,10 @@ export class KeyRingService implements OnModuleDestroy {
 
   /** One change of the ring at a time on this instance; the store arbitrates between instances. */
   #enqueue(task: () => Promise<void>): Promise<void> {
-    const run = this.#queue.then(task);
+    const run = this.#queue.then(task).catch((cause: unknown) => {
+      if (cause instanceof KeyError) throw cause;
+      throw new KeyError('ERR_KEY_RING_UNAVAILABLE', 'The key store failed.', { cause });
+    });
     this.#queue = run.catch(() => {});
     return run;
   }
@@ -204,10 +231,10 @@ export class KeyRingService implements OnModuleDestroy {
         algorithmsNeeded(ring, now).map((algorithm) => this.#generate(algorithm)),
       );
       const next = step(ring, now, fresh);
-      if (next.changes.length === 0) return this.#adopt(ring);
-      const swap = { expectedVersion: stored?.version ?? null, ring: JSON.stringify(next.ring) };
-      if (await this.#store.replace(swap)) {
-        await this.#adopt(next.ring);
+      const expectedVersion = stored?.version ?? null;
+      if (next.changes.length === 0) return this.#adopt(ring, expectedVersion);
+      if (await this.#store.replace({ expectedVersion, ring: serializeRing(next.ring) })) {
+        await this.#adopt(next.ring, (expectedVersion ?? 0) + 1);
         this.#report(next);
         return;
       }
@@ -215,31 +242,15 @@ export class KeyRingService implements OnModuleDestroy {
     throw new KeyError('ERR_KEY_RING_CONFLICT', 'The key ring kept changing while it was updated.');
   }
 
-  async #reload(): Promise<void> {
-    try {
-      await this.#enqueue(async () => {
-        const stored = await this.#store.load();
-        if (stored !== null) await this.#adopt(parseRing(stored.ring));
-      });
-    } catch (error) {
-      this.reportUnavailable(error);
-    }
-  }
-
-  /** @internal */
-  reportUnavailable(error: unknown): void {
-    const code = error instanceof KeyError ? error.code : 'ERR_UNEXPECTED';
-    const detail = error instanceof KeyError ? error.message : 'the key store failed';
-    this.#events.emit({ type: 'key.unavailable', at: this.#now(), code, detail });
-  }
-
   async #generate(algorithm: SigningAlgorithm): Promise<FreshKey> {
     const key = await generateSigningKey(algorithm);
     return { kid: key.kid, algorithm, publicJwk: key.publicJwk, privateJwk: exportPrivateJwk(key) };
   }
 
-  async #adopt(ring: KeyRing): Promise<void> {
+  async #adopt(ring: KeyRing, version: number | null): Promise<void> {
+    if (this.#snapshot !== undefined && this.#version === version) return;
     this.#snapshot = await this.#snapshots.of(ring);
+    this.#version = version;
   }
 
   #report({ ring, changes }: RingStep): void {
@@ -277,13 +288,4 @@ function describe(key: RingKey): KeyDescription {
     signsFrom: new Date(key.phase === 'published' ? key.signsFrom : key.signingSince),
     retiresAt: key.phase === 'verifying' ? new Date(key.retiresAt) : null,
   };
-}
-
-function parseRing(text: string): KeyRing {
-  try {
-    return assertRing(JSON.parse(text) as KeyRing);
-  } catch (error) {
-    if (error instanceof KeyError) throw error;
-    throw new KeyError('ERR_KEY_RING_CORRUPT', 'The stored key ring cannot be read.');
-  }
 }

@@ -7,10 +7,12 @@ import type { PrivateJwk, PublicJwk } from './key-material.js';
  * returns the next ring, so that any number of instances compute the same one.
  *
  * Invariants:
+ * - a ring is empty or has a key that signs; only an empty one is started with a new key, so that a
+ *   ring that lost its signer is refused and never replaced;
  * - at most one key of an algorithm is signing, and at most one is published to succeed it;
- * - a key that succeeds another was in the JWKS for the whole publish-ahead time before it signs,
- *   so that every verifier has met it (only the very first key of an algorithm signs at once: no
- *   verifier holds an older JWKS);
+ * - every key but the first of a ring was in the JWKS for the whole publish-ahead time before it
+ *   signs, so that every verifier has met it (before the first, no verifier holds a JWKS);
+ * - a key of an algorithm that left the policy signs until one of the policy has taken over;
  * - a key that stopped signing has no private part any more, and verifies until the last token it
  *   signed has expired;
  * - no two keys share a `kid`.
@@ -79,6 +81,12 @@ export interface RingStep {
 
 export const EMPTY_RING: KeyRing = { keys: [] };
 
+/**
+ * How far an instant may lie beyond what the policy allows before a clock must have been wrong when
+ * it was written. Instances differ by seconds; a clock that was set wrong differs by days.
+ */
+const CLOCK_SLACK = 3_600_000;
+
 /** Moves every key to the phase it is due for. `fresh` serves the algorithms `keysDue` names. */
 export function advance(
   ring: KeyRing,
@@ -86,32 +94,23 @@ export function advance(
   policy: RingPolicy,
   fresh: readonly FreshKey[],
 ): RingStep {
-  const changes: RingChange[] = [];
-  const changed = <Key extends RingKey>(key: Key): Key => {
-    changes.push({ kid: key.kid, algorithm: key.algorithm, phase: key.phase });
-    return key;
-  };
+  const anchored = ring.keys.map((key) => anchor(key, now, policy));
+  const takesOver = (key: RingKey): boolean =>
+    key.phase === 'published' && key.signsFrom <= now && policy.algorithms.includes(key.algorithm);
+  const successors = anchored.filter(takesOver).map(({ algorithm }) => algorithm);
 
-  const keys: RingKey[] = [];
-  for (const key of ring.keys) {
-    if (key.phase === 'verifying' && key.retiresAt <= now) {
-      changes.push({ kid: key.kid, algorithm: key.algorithm, phase: 'retired' });
-    } else if (key.phase === 'signing' && isSuperseded(ring, key, now, policy)) {
-      keys.push(changed(stopSigning(key, now, policy)));
-    } else if (key.phase === 'published' && key.signsFrom <= now) {
-      keys.push(changed(startSigning(key, now)));
-    } else {
-      keys.push(key);
+  const keys = anchored.flatMap((key): RingKey[] => {
+    if (takesOver(key)) return [startSigning(key as PublishedKey, now)];
+    if (key.phase === 'signing' && isSucceeded(key, anchored, successors, policy)) {
+      return [stopSigning(key, now, policy)];
     }
-  }
-  const due = keysDue(ring, now, policy);
+    return expiresAt(key, policy) <= now ? [] : [key];
+  });
+  const due = keysDue({ keys: anchored }, now, policy);
   for (const key of fresh.filter(({ algorithm }) => due.includes(algorithm))) {
-    const current = findSigning(ring, key.algorithm);
-    keys.push(
-      changed(current === undefined ? first(key, now) : successor(key, current, now, policy)),
-    );
+    keys.push(ring.keys.length === 0 ? first(key, now) : successorOf(key, anchored, now, policy));
   }
-  return { ring: assertRing({ keys }), changes };
+  return step(ring, keys);
 }
 
 /** The algorithms for which `advance` needs a fresh key now. */
@@ -137,44 +136,28 @@ export function beginRotation(
   policy: RingPolicy,
   fresh: readonly FreshKey[],
 ): RingStep {
-  const step = advance(ring, now, policy, fresh);
-  const keys = [...step.ring.keys];
-  const changes = [...step.changes];
-  for (const { algorithm, ...key } of fresh) {
-    if (keys.some(({ kid }) => kid === key.kid)) continue;
-    if (findPublished(step.ring, algorithm) !== undefined) continue;
-    keys.push({
-      ...key,
-      algorithm,
-      phase: 'published',
-      publishedAt: now,
-      signsFrom: now + policy.publishAhead,
-    });
-    changes.push({ kid: key.kid, algorithm, phase: 'published' });
+  const keys = [...advance(ring, now, policy, fresh).ring.keys];
+  for (const key of fresh) {
+    const isKnown = keys.some(({ kid }) => kid === key.kid);
+    if (isKnown || findPublished({ keys }, key.algorithm) !== undefined) continue;
+    keys.push(publish(key, now, now + policy.publishAhead));
   }
-  return { ring: assertRing({ keys }), changes };
+  return step(ring, keys);
 }
 
 /** When `advance` will next change something; `Infinity` for a ring that stays as it is. */
 export function nextChangeAt(ring: KeyRing, policy: RingPolicy): number {
-  if (policy.algorithms.some((algorithm) => findSigning(ring, algorithm) === undefined)) {
-    return -Infinity;
-  }
-  return Math.min(
-    ...ring.keys.map((key) => {
-      switch (key.phase) {
-        case 'published':
-          return key.signsFrom;
-        case 'signing':
-          return findPublished(ring, key.algorithm) === undefined
-            ? publishesSuccessorAt(key, policy)
-            : Infinity;
-        case 'verifying':
-          return key.retiresAt;
-      }
-    }),
-    Infinity,
+  const publications = policy.algorithms.map((algorithm) => {
+    if (findPublished(ring, algorithm) !== undefined) return Infinity;
+    const current = findSigning(ring, algorithm);
+    return current === undefined ? -Infinity : publishesSuccessorAt(current, policy);
+  });
+  const moves = ring.keys.map((key) =>
+    key.phase === 'published' && policy.algorithms.includes(key.algorithm)
+      ? key.signsFrom
+      : expiresAt(key, policy),
   );
+  return Math.min(Infinity, ...publications, ...moves);
 }
 
 export function findSigning(ring: KeyRing, algorithm: SigningAlgorithm): CurrentKey | undefined {
@@ -215,21 +198,42 @@ export function assertRing(ring: KeyRing): KeyRing {
     if (roles.has(role)) throw corrupt(`two keys are ${key.phase} for one algorithm`);
     roles.add(role);
   }
+  if (!ring.keys.some(({ phase }) => phase === 'signing')) throw corrupt('no key signs');
   return ring;
+}
+
+export function corrupt(reason: string): KeyError {
+  return new KeyError('ERR_KEY_RING_CORRUPT', `The key ring cannot be used: ${reason}.`);
+}
+
+/** The ring after a change, with what differs from before. */
+function step(before: KeyRing, keys: readonly RingKey[]): RingStep {
+  const moved = keys.filter((key) => !before.keys.includes(key));
+  const gone = before.keys.filter(({ kid }) => !keys.some((key) => key.kid === kid));
+  const changes = [...moved, ...gone.map((key) => ({ ...key, phase: 'retired' as const }))];
+  if (changes.length === 0) return { ring: before, changes };
+  return {
+    ring: assertRing({ keys }),
+    changes: changes.map(({ kid, algorithm, phase }) => ({ kid, algorithm, phase })),
+  };
 }
 
 function first(key: FreshKey, now: number): CurrentKey {
   return { ...key, phase: 'signing', publishedAt: now, signingSince: now };
 }
 
-function successor(
+function successorOf(
   key: FreshKey,
-  current: CurrentKey,
+  keys: readonly RingKey[],
   now: number,
   policy: RingPolicy,
 ): PublishedKey {
-  const scheduled = current.signingSince + policy.rotateEvery;
-  const signsFrom = Math.max(scheduled, now + policy.publishAhead);
+  const current = findSigning({ keys }, key.algorithm);
+  const scheduled = current === undefined ? now : current.signingSince + policy.rotateEvery;
+  return publish(key, now, Math.max(scheduled, now + policy.publishAhead));
+}
+
+function publish(key: FreshKey, now: number, signsFrom: number): PublishedKey {
   return { ...key, phase: 'published', publishedAt: now, signsFrom };
 }
 
@@ -245,16 +249,56 @@ function stopSigning(
   return { ...key, phase: 'verifying', verifyingSince: now, retiresAt: now + policy.retainFor };
 }
 
-function isSuperseded(ring: KeyRing, key: CurrentKey, now: number, policy: RingPolicy): boolean {
-  if (!policy.algorithms.includes(key.algorithm)) return true;
-  const next = findPublished(ring, key.algorithm);
-  return next !== undefined && next.signsFrom <= now;
+/** Another key of its algorithm takes over; or of any of the policy, once its own has left that. */
+function isSucceeded(
+  key: CurrentKey,
+  keys: readonly RingKey[],
+  successors: readonly SigningAlgorithm[],
+  policy: RingPolicy,
+): boolean {
+  if (policy.algorithms.includes(key.algorithm)) return successors.includes(key.algorithm);
+  return (
+    successors.length > 0 ||
+    policy.algorithms.some((algorithm) => findSigning({ keys }, algorithm) !== undefined)
+  );
 }
 
 function publishesSuccessorAt(current: CurrentKey, policy: RingPolicy): number {
   return current.signingSince + policy.rotateEvery - policy.publishAhead;
 }
 
-function corrupt(reason: string): KeyError {
-  return new KeyError('ERR_KEY_RING_CORRUPT', `The key ring cannot be used: ${reason}.`);
+/**
+ * When a key leaves the ring. A published key outside the policy waits for an instance whose policy
+ * has it, as in a rolling deployment, and is dropped when none came.
+ */
+function expiresAt(key: RingKey, policy: RingPolicy): number {
+  switch (key.phase) {
+    case 'verifying':
+      return key.retiresAt;
+    case 'signing':
+      return Infinity;
+    case 'published':
+      return policy.algorithms.includes(key.algorithm)
+        ? Infinity
+        : key.signsFrom + policy.retainFor;
+  }
+}
+
+/**
+ * Pulls in instants that only a clock set wrong can have written, lest a key wait for them for
+ * years. Nothing signs earlier for it: the publish-ahead time starts anew.
+ */
+function anchor(key: RingKey, now: number, policy: RingPolicy): RingKey {
+  const { rotateEvery, publishAhead, retainFor } = policy;
+  const isOff = (instant: number, latest: number): boolean => instant > latest + CLOCK_SLACK;
+  switch (key.phase) {
+    case 'published':
+      return isOff(key.signsFrom, now + Math.max(rotateEvery, publishAhead))
+        ? { ...key, publishedAt: now, signsFrom: now + publishAhead }
+        : key;
+    case 'signing':
+      return isOff(key.signingSince, now) ? { ...key, signingSince: now } : key;
+    case 'verifying':
+      return isOff(key.retiresAt, now + retainFor) ? { ...key, retiresAt: now + retainFor } : key;
+  }
 }

@@ -8,8 +8,8 @@ import { KeyRingService } from './key-ring.service.js';
 export const KEY_ROTATION_INTERVAL = 'nest-jwt-hardening:key-rotation';
 
 /**
- * How often the ring is asked whether a key is due. Phases last hours at least, the answer is one
- * comparison, and a short period catches up soon after a machine was suspended.
+ * How often the stored ring is looked at. Short, because it is also what heals a notification that
+ * was lost, a store that failed, and a machine that was suspended.
  */
 const PERIOD_MS = 5_000;
 
@@ -32,7 +32,7 @@ export class KeyRotationSchedule implements OnApplicationBootstrap, OnModuleDest
     const schedule = await import('@nestjs/schedule');
     this.#registry = this.#findRegistry(schedule.SchedulerRegistry);
     if (this.#registry.doesExist('interval', KEY_ROTATION_INTERVAL)) return;
-    const interval = setInterval(() => void this.#check(), PERIOD_MS).unref();
+    const interval = setInterval(() => void this.keyRing.refresh(), PERIOD_MS).unref();
     this.#registry.addInterval(KEY_ROTATION_INTERVAL, interval);
   }
 
@@ -45,13 +45,5 @@ export class KeyRotationSchedule implements OnApplicationBootstrap, OnModuleDest
   #findRegistry(token: typeof SchedulerRegistry): SchedulerRegistry {
     const provider = this.discovery.getProviders().find((wrapper) => wrapper.token === token);
     return (provider?.instance as SchedulerRegistry | undefined) ?? new token();
-  }
-
-  async #check(): Promise<void> {
-    try {
-      await this.keyRing.advanceIfDue();
-    } catch (error) {
-      this.keyRing.reportUnavailable(error);
-    }
   }
 }

@@ -1,6 +1,6 @@
 /** A key ring as it lies in a store: opaque text, and the version it replaces. */
 export interface StoredKeyRing {
-  /** Rises with every replacement. */
+  /** 1 for the first ring, one more with every replacement. */
   readonly version: number;
   readonly ring: string;
 }

@@ -1,8 +1,9 @@
 import type { KeyStore } from '../keys/key-store.js';
 
-/** One place to keep state, as a set of adapters for every port. */
+/** A place to keep state. For now there is one: `memoryStorage()`. */
 export interface Storage {
   /** How messages call it. */
   readonly name: string;
+  /** @internal */
   readonly keyStore: KeyStore;
 }

@@ -31,14 +31,26 @@ export function checkClaims(claims: JsonObject, rules: ClaimRules, now: number):
   checkIdentifiers(claims);
   checkTimes(claims, rules, now);
   checkRights(claims);
-  checkAuthentication(claims);
+  checkAuthentication(claims, now + rules.leeway);
   checkBinding(claims);
   return claims as unknown as VerifiedClaims;
 }
 
-/** The one check that time changes: whether a token that once passed has expired since. */
-export function isExpired(exp: number, leeway: number, now: number): boolean {
-  return now >= exp + leeway;
+/** The instants between which a token is good. */
+interface Validity {
+  readonly iat: number;
+  readonly nbf?: number;
+  readonly exp: number;
+}
+
+/**
+ * The checks that time changes, asked on every use of a token.
+ * @throws TokenError `ERR_TOKEN_EXPIRED`, `ERR_TOKEN_NOT_YET_VALID`
+ */
+export function checkInForce({ iat, nbf = iat, exp }: Validity, leeway: number, now: number): void {
+  if (now >= exp + leeway) throw refuse('ERR_TOKEN_EXPIRED', 'exp has passed');
+  if (iat > now + leeway) throw refuse('ERR_TOKEN_NOT_YET_VALID', 'iat is in the future');
+  if (nbf > now + leeway) throw refuse('ERR_TOKEN_NOT_YET_VALID', 'nbf is in the future');
 }
 
 function checkIssuer({ iss }: JsonObject, { issuer }: ClaimRules): void {
@@ -65,9 +77,7 @@ function checkTimes(claims: JsonObject, { leeway, maxLifetime }: ClaimRules, now
   const exp = numericDate(claims, 'exp');
   const iat = numericDate(claims, 'iat');
   const nbf = claims['nbf'] === undefined ? iat : numericDate(claims, 'nbf');
-  if (isExpired(exp, leeway, now)) throw refuse('ERR_TOKEN_EXPIRED', 'exp has passed');
-  if (iat > now + leeway) throw refuse('ERR_TOKEN_NOT_YET_VALID', 'iat is in the future');
-  if (nbf > now + leeway) throw refuse('ERR_TOKEN_NOT_YET_VALID', 'nbf is in the future');
+  checkInForce({ iat, nbf, exp }, leeway, now);
   if (exp <= iat || exp <= nbf) throw refuse('ERR_TOKEN_LIFETIME', 'exp is not after iat and nbf');
   // Also what catches milliseconds where seconds belong.
   if (exp - iat > maxLifetime) throw refuse('ERR_TOKEN_LIFETIME', 'the lifetime is too long');
@@ -81,8 +91,10 @@ function checkRights({ scope, roles, permissions }: JsonObject): void {
   if (permissions !== undefined && !isNameList(permissions)) throw invalid('permissions');
 }
 
-function checkAuthentication(claims: JsonObject): void {
-  if (claims['auth_time'] !== undefined) numericDate(claims, 'auth_time');
+function checkAuthentication(claims: JsonObject, latest: number): void {
+  const authTime = claims['auth_time'] === undefined ? 0 : numericDate(claims, 'auth_time');
+  // In the future it would look fresh for ever.
+  if (authTime < 0 || authTime > latest) throw invalid('auth_time');
   if (claims['acr'] !== undefined && !isIdentifier(claims['acr'])) throw invalid('acr');
   if (claims['amr'] !== undefined && !isNameList(claims['amr'])) throw invalid('amr');
 }

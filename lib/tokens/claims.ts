@@ -93,7 +93,8 @@ export function isScopeToken(value: unknown): value is string {
   return typeof value === 'string' && SCOPE_TOKEN.test(value);
 }
 
-const NONE: readonly string[] = Object.freeze([]);
+/** No names at all. */
+export const NONE: readonly string[] = Object.freeze([]);
 
 /** The scope tokens of a `scope` claim, or `undefined` when it is not RFC 6749 §3.3 text. */
 export function scopeTokens(scope: string): readonly string[] | undefined {
@@ -104,18 +105,15 @@ export function scopeTokens(scope: string): readonly string[] | undefined {
 
 /** Longest identifier (`sub`, `jti`, `sid`, `client_id`), in characters. */
 const MAX_IDENTIFIER_LENGTH = 255;
-// oxlint-disable-next-line no-control-regex -- refusing them is the point
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
+/** Control characters, line separators, and marks that reorder text in a log. */
+const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
+const PLAIN = /^[\x21-\x7e]+$/;
 
-/** Whether a value can name someone or something: short, not empty, nothing unprintable. */
+/** Whether a value can name someone or something: short, not blank, nothing unprintable. */
 export function isIdentifier(value: unknown): value is string {
-  return (
-    typeof value === 'string' &&
-    value.length > 0 &&
-    value.length <= MAX_IDENTIFIER_LENGTH &&
-    !CONTROL.test(value) &&
-    value.isWellFormed()
-  );
+  if (typeof value !== 'string' || value.length > MAX_IDENTIFIER_LENGTH) return false;
+  if (PLAIN.test(value)) return true;
+  return value.trim() !== '' && !UNPRINTABLE.test(value) && value.isWellFormed();
 }
 
 /** Whether a value is a list of names, as `roles`, `permissions` and `amr` are. */

@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+
 import type { ClaimInput } from './claims.js';
 
 /**
@@ -5,32 +7,43 @@ import type { ClaimInput } from './claims.js';
  * logs or proxies it can read it (RFC 7519 §12, OWASP WSTG-SESS-10).
  */
 
-/** Words that make a claim's name sensitive, whatever the spelling: `cardNumber`, `card_number`, … */
+/** Words that make a claim's name sensitive, in any spelling: `cardNumber`, `card_numbers`, … */
 const SENSITIVE_WORDS = [
-  ['password', 'passwd', 'pwd', 'passphrase', 'passcode', 'pin', 'otp', 'totp'],
-  ['secret', 'credential', 'credentials', 'apikey', 'privatekey', 'accesskey', 'secretkey'],
-  ['accesstoken', 'refreshtoken', 'idtoken', 'sessiontoken', 'csrftoken', 'cookie'],
-  ['card', 'cardnumber', 'creditcard', 'debitcard', 'pan', 'cvv', 'cvc', 'cvv2', 'iban', 'bic'],
-  ['accountnumber', 'routingnumber', 'sortcode', 'salary', 'income'],
-  ['ssn', 'socialsecurity', 'socialsecuritynumber', 'nationalid', 'taxid', 'passport', 'nin'],
-  ['driverlicense', 'driverslicense', 'drivinglicence'],
-  ['email', 'mail', 'emailaddress', 'phone', 'phonenumber', 'mobile', 'telephone', 'fax'],
-  ['address', 'street', 'streetaddress', 'postalcode', 'zipcode', 'postcode'],
-  ['birthdate', 'birthday', 'dateofbirth', 'dob', 'gender', 'ethnicity', 'religion'],
-  ['firstname', 'lastname', 'givenname', 'familyname', 'middlename', 'fullname', 'surname'],
-  ['diagnosis', 'medical', 'healthrecord', 'bloodtype', 'biometric', 'fingerprintdata'],
+  ['pwd', 'passphrase', 'passcode', 'userpass', 'pin', 'otp', 'totp', 'token', 'jwt', 'cookie'],
+  ['apikey', 'accesskey', 'secretkey', 'accesstoken', 'refreshtoken', 'idtoken', 'csrftoken'],
+  ['card', 'debitcard', 'ccnumber', 'ccnum', 'pan', 'cvv', 'cvc', 'iban', 'bic', 'accountnumber'],
+  ['routingnumber', 'sortcode', 'salary', 'income', 'taxid', 'ssn', 'nin', 'nationalid'],
+  ['socialsecurity', 'driverlicense', 'driverslicense', 'drivinglicence'],
+  ['mail', 'phone', 'mobile', 'telephone', 'fax', 'address', 'street', 'postalcode'],
+  ['zipcode', 'postcode', 'birthdate', 'birthday', 'dateofbirth', 'dob', 'gender', 'ethnicity'],
+  ['religion', 'firstname', 'lastname', 'givenname', 'familyname', 'middlename', 'fullname'],
+  ['surname', 'diagnosis', 'medical', 'healthrecord', 'bloodtype', 'biometric'],
   ['ipaddress', 'geolocation', 'latitude', 'longitude'],
 ].flat();
 
 const WORDS: ReadonlySet<string> = new Set(SENSITIVE_WORDS);
 
+/** Long enough to mean the same inside any other word: `userpassword`, `mycreditcardnumber`. */
+const TELLING_PARTS =
+  /password|passwd|secret|credential|privatekey|creditcard|cardnumber|email|phonenumber|passport/;
+
+/** Longest text searched for an e-mail address or a number; longer ones are prose or data. */
+const MAX_SEARCHED = 320;
+
 const LOOKS_SENSITIVE: ReadonlyArray<(text: string) => boolean> = [
-  (text) => /^[^\s@]{1,64}@[^\s@]+\.[^\s@]{2,}$/.test(text),
-  (text) => /-----BEGIN [A-Z ]+-----/.test(text),
+  (text) => /[\w.+-]@[A-Za-z0-9-]{1,63}\.[A-Za-z]{2}/.test(text.slice(0, MAX_SEARCHED)),
+  (text) => /-----BEGIN [A-Z ]{1,40}-----/.test(text),
   (text) => /^ey[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_.-]*$/.test(text),
   (text) => /^\d{3}-\d{2}-\d{4}$/.test(text),
-  (text) => isCardNumber(text),
+  (text) => /^\+\d[\d ().-]{7,20}$/.test(text),
+  (text) => isIP(text) !== 0,
+  (text) => text.length <= MAX_SEARCHED && (isCardNumber(text) || isIban(text)),
 ];
+
+/** Whether a text has the form of a secret or of personal data, whatever it is called. */
+export function looksSensitive(text: string): boolean {
+  return LOOKS_SENSITIVE.some((test) => test(text));
+}
 
 /**
  * The path of the first claim that looks sensitive, such as `profile.email`, or `undefined`.
@@ -55,12 +68,11 @@ function inspect(
 ): string | undefined {
   if (allowed.has(path)) return undefined;
   if (isSensitiveName(name)) return path;
-  if (typeof value === 'string')
-    return LOOKS_SENSITIVE.some((test) => test(value)) ? path : undefined;
+  if (typeof value === 'string') return looksSensitive(value) ? path : undefined;
   if (typeof value === 'number') return isCardNumber(String(value)) ? path : undefined;
   if (typeof value !== 'object' || value === null) return undefined;
   for (const [key, inner] of Object.entries(value)) {
-    // A list item has the list's name, so that a list of addresses is caught by its name alone.
+    // A list item has no name of its own; the list's name was looked at before.
     const itemName = Array.isArray(value) ? '' : key;
     const found = inspect(`${path}.${key}`, itemName, inner, allowed);
     if (found !== undefined) return found;
@@ -71,12 +83,21 @@ function inspect(
 /** Splits a name into words and tries every run of up to three: `user_email_address`, `eMail`. */
 function isSensitiveName(name: string): boolean {
   const words = name
+    .slice(0, MAX_SEARCHED)
     .replace(/([a-z0-9])([A-Z])/g, '$1 $2')
     .toLowerCase()
     .split(/[^a-z0-9]+/)
-    .filter((word) => word !== '');
+    .filter((word) => word !== '')
+    .map((word) => word.replace(/\d+$/, ''));
+  if (TELLING_PARTS.test(words.join(''))) return true;
   return words.some((_, start) =>
-    [1, 2, 3].some((length) => WORDS.has(words.slice(start, start + length).join(''))),
+    [1, 2, 3].some((length) => isSensitiveWord(words.slice(start, start + length).join(''))),
+  );
+}
+
+function isSensitiveWord(word: string): boolean {
+  return (
+    WORDS.has(word) || WORDS.has(word.replace(/e?s$/, '')) || WORDS.has(word.replace(/s$/, ''))
   );
 }
 
@@ -94,4 +115,14 @@ function isCardNumber(text: string): boolean {
     sum += doubled > 9 ? doubled - 9 : doubled;
   }
   return sum % 10 === 0;
+}
+
+/** An international bank account number (ISO 13616) with right check digits. */
+function isIban(text: string): boolean {
+  const account = text.replaceAll(' ', '');
+  if (!/^[A-Z]{2}\d{2}[A-Z0-9]{11,30}$/.test(account)) return false;
+  const digits = (account.slice(4) + account.slice(0, 4)).replace(/[A-Z]/g, (letter) =>
+    String(parseInt(letter, 36)),
+  );
+  return BigInt(digits) % 97n === 1n;
 }

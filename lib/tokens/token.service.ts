@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { LRUCache } from 'lru-cache';
 
 import type { SecurityEvents } from '../events/security-events.js';
 import type { Clock } from '../kernel/clock.js';
@@ -10,7 +11,7 @@ import type { VerificationKey } from '../keys/key-material.js';
 import { isKid } from '../keys/key-material.js';
 import type { KeyRingService } from '../keys/key-ring.service.js';
 import { createSignature, SignatureVerifier } from '../keys/signature.js';
-import { checkClaims, type ClaimRules, isExpired } from './claim-checks.js';
+import { checkClaims, checkInForce, type ClaimRules } from './claim-checks.js';
 import {
   isIdentifier,
   TOKEN_TYPES,
@@ -20,6 +21,7 @@ import {
 } from './claims.js';
 import {
   type CompactToken,
+  type JoseHeader,
   MAX_TOKEN_LENGTH,
   readCompact,
   readHeader,
@@ -70,6 +72,9 @@ interface SignedText {
   readonly key: VerificationKey;
 }
 
+/** More than the keys and kinds in use at a time. */
+const MAX_HEADERS = 64;
+
 /** Case-insensitive in ASCII only, `application/` optional (RFC 7515 §4.1.9). */
 const TYP_PATTERNS = Object.fromEntries(
   Object.entries(TOKEN_TYPES).map(([kind, typ]) => [
@@ -87,6 +92,8 @@ export class TokenService {
   readonly #events: SecurityEvents;
   readonly #signatures = new SignatureVerifier();
   readonly #cache: VerifiedCache | undefined;
+  /** Headers of verified tokens by their text: all tokens of one key and kind share it. */
+  readonly #headers = new LRUCache<string, JoseHeader>({ max: MAX_HEADERS });
 
   constructor(config: TokensConfig, keyRing: KeyRingService, clock: Clock, events: SecurityEvents) {
     this.#config = config;
@@ -104,7 +111,7 @@ export class TokenService {
    * @throws KeyError `ERR_KEY_RING_UNAVAILABLE` while no key is ready
    */
   async sign(claims: TokenClaims, options: SignOptions = {}): Promise<SignedToken> {
-    const kind = options.kind ?? 'access';
+    const kind = knownKind(options.kind);
     const key = await this.#keyRing.signingKey();
     const issuedAt = Math.floor(this.#now());
     const lifetime = this.#lifetime(options.ttl);
@@ -142,7 +149,7 @@ export class TokenService {
    * @throws TokenError for whatever is wrong with it (RFC 8725 §3, RFC 9068 §4)
    */
   async verify(token: string, options: VerifyOptions = {}): Promise<VerifiedToken> {
-    return this.check(token, options.kind ?? 'access');
+    return this.check(token, knownKind(options.kind));
   }
 
   /** @internal As `verify`, but answers at once when nothing has to be awaited. */
@@ -161,10 +168,7 @@ export class TokenService {
       this.#cache?.forget(token);
       return undefined;
     }
-    if (isExpired(known.verified.expiresAt, this.#config.leeway, this.#now())) {
-      this.#cache?.forget(token);
-      throw new TokenError('ERR_TOKEN_EXPIRED', 'exp has passed');
-    }
+    checkInForce(known.verified.claims, this.#config.leeway, this.#now());
     return known.verified;
   }
 
@@ -190,7 +194,7 @@ export class TokenService {
 
   /** The one key that can have signed this header (RFC 8725 §3.1: one key, one algorithm). */
   #keyFor(compact: CompactToken, kind: TokenKind): VerificationKey {
-    const { alg, typ, kid } = readHeader(compact);
+    const { alg, typ, kid } = this.#headers.get(compact.header) ?? readHeader(compact);
     if (findAlgorithm(alg) === undefined) {
       throw new TokenError('ERR_TOKEN_ALGORITHM', 'alg is not on offer');
     }
@@ -213,6 +217,7 @@ export class TokenService {
       throw new TokenError('ERR_TOKEN_UNKNOWN_KEY', 'the key was withdrawn');
     }
     const claims = checkClaims(readPayload(compact), this.#config, this.#now());
+    if (!this.#headers.has(compact.header)) this.#headers.set(compact.header, readHeader(compact));
     const verified = sealVerifiedToken(kind, { kid: key.kid, algorithm: key.row.name }, claims);
     this.#cache?.remember({ token, key, verified });
     return verified;
@@ -234,6 +239,11 @@ export class TokenService {
   #now(): number {
     return this.#clock.now() / 1000;
   }
+}
+
+function knownKind(kind: TokenKind = 'access'): TokenKind {
+  if (!Object.hasOwn(TOKEN_TYPES, kind)) throw new TypeError('unknown kind of token');
+  return kind;
 }
 
 function encode(value: object): string {

@@ -9,6 +9,9 @@ interface Entry {
   readonly verified: VerifiedToken;
 }
 
+/** Characters of a token that count as one entry. */
+const TYPICAL_LENGTH = 1024;
+
 /**
  * Remembers which tokens had a right signature and right claims, so that the next request with the
  * same token skips both. Bounded, least recently used first; only verified tokens enter, so nobody
@@ -22,7 +25,12 @@ export class VerifiedCache {
   readonly #entries: LRUCache<string, Entry>;
 
   constructor(maxEntries: number) {
-    this.#entries = new LRUCache({ max: maxEntries });
+    this.#entries = new LRUCache({
+      max: maxEntries,
+      // Long tokens count for several, so that memory is bounded and not only the number.
+      maxSize: maxEntries * TYPICAL_LENGTH,
+      sizeCalculation: ({ token }) => token.length,
+    });
   }
 
   find(token: string): Entry | undefined {
@@ -36,10 +44,6 @@ export class VerifiedCache {
 
   forget(token: string): void {
     this.#entries.delete(signaturePart(token));
-  }
-
-  get size(): number {
-    return this.#entries.size;
   }
 }
 

@@ -1,5 +1,5 @@
 import type { SigningAlgorithm } from '../keys/algorithms.js';
-import { scopeTokens, type TokenKind, type VerifiedClaims } from './claims.js';
+import { NONE, scopeTokens, type TokenKind, type VerifiedClaims } from './claims.js';
 
 /**
  * A token that passed every check, as facts that never change: whether it has expired since, was
@@ -28,13 +28,11 @@ export interface VerifiedToken {
   readonly permissions: readonly string[];
   /** All claims, frozen to the last level. */
   readonly claims: VerifiedClaims;
-  /** @internal Keeps look-alikes out: nothing outside this module has the symbol. */
+  /** Keeps look-alikes from compiling: nothing outside this module can name the symbol. */
   readonly [VERIFIED]: true;
 }
 
 declare const VERIFIED: unique symbol;
-
-const NONE: readonly string[] = Object.freeze([]);
 
 /** @internal For the verifier, after its last check. */
 export function sealVerifiedToken(
@@ -65,7 +63,7 @@ export function sealVerifiedToken(
 export function deepFreeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
     Object.freeze(value);
-    for (const inner of Object.values(value)) deepFreeze(inner);
+    for (const name in value) deepFreeze(value[name]);
   }
   return value;
 }
