@@ -43,5 +43,13 @@ function line({ type, at: _, ...fields }: SecurityEvent): string {
 function format(value: unknown): string {
   if (value instanceof Date) return value.toISOString();
   const text = String(value);
-  return /^[A-Za-z0-9._:-]+$/.test(text) ? text : JSON.stringify(text);
+  return /^[A-Za-z0-9._:-]+$/.test(text) ? text : escape(text);
+}
+
+/** What JSON leaves as it is can still end a line or steer a terminal. */
+function escape(text: string): string {
+  return JSON.stringify(text).replace(
+    /[\u007f-\u009f\u2028\u2029]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }

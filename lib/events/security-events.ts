@@ -82,7 +82,7 @@ export class SecurityEvents {
 
   /** @internal Never throws: what listeners do decides nothing. */
   emit(event: SecurityEvent): void {
-    for (const listener of this.#listeners) this.#deliver(listener, event);
+    for (const listener of [...this.#listeners]) this.#deliver(listener, event);
   }
 
   #deliver(listener: Listener, event: SecurityEvent): void {

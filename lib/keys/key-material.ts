@@ -99,6 +99,10 @@ export async function importSigningKey(source: PrivateJwk | PemSigningKey): Prom
   const members = pickMembers(source, [...row.publicMembers, ...row.privateMembers]);
   const privateKey = parse(() => createPrivateKey({ key: members, format: 'jwk' }));
   const key = await toSigningKey(privateKey, row, source.kid);
+  // Of an Edwards key, OpenSSL reads the private member alone.
+  const given = pickMembers(source, row.publicMembers);
+  const publicKey = parse(() => createPublicKey({ key: given, format: 'jwk' }));
+  if (!publicKey.equals(key.verifyWith.key)) throw invalid('its public and private parts differ');
   return key;
 }
 

@@ -82,8 +82,8 @@ export class KeyRingService implements OnModuleDestroy {
   readonly #policy: RingPolicy;
   #unsubscribe = (): void => {};
   #snapshot: RingSnapshot | undefined;
-  /** The version of the stored ring the snapshot was taken of. */
-  #version: number | null = null;
+  /** The stored text the snapshot was taken of. */
+  #text: string | undefined;
   /** After a failure, the next attempt is made no sooner. */
   #retryAt = -Infinity;
   #queue: Promise<void> = Promise.resolve();
@@ -108,8 +108,12 @@ export class KeyRingService implements OnModuleDestroy {
   ): Promise<KeyRingService> {
     const service = new KeyRingService(config, store, clock, events);
     if (config.signingKey === null) {
-      service.#unsubscribe = store.onChange(() => void service.refresh());
-      await service.#advance();
+      const unsubscribe = store.onChange(() => void service.refresh());
+      service.#unsubscribe = unsubscribe;
+      await service.#advance().catch((error: unknown) => {
+        unsubscribe();
+        throw error;
+      });
     } else {
       service.#snapshot = service.#snapshots.ofStaticKey(config.signingKey);
     }
@@ -225,16 +229,17 @@ export class KeyRingService implements OnModuleDestroy {
   ): Promise<void> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const stored = await this.#store.load();
-      const ring = stored === null ? EMPTY_RING : parseRing(stored.ring);
+      // A store that lost the ring gets it back: verifiers know these keys, and would not know others.
+      const ring = stored === null ? (this.#snapshot?.ring ?? EMPTY_RING) : parseRing(stored.ring);
       const now = this.#clock.now();
       const fresh = await Promise.all(
         algorithmsNeeded(ring, now).map((algorithm) => this.#generate(algorithm)),
       );
       const next = step(ring, now, fresh);
-      const expectedVersion = stored?.version ?? null;
-      if (next.changes.length === 0) return this.#adopt(ring, expectedVersion);
-      if (await this.#store.replace({ expectedVersion, ring: serializeRing(next.ring) })) {
-        await this.#adopt(next.ring, (expectedVersion ?? 0) + 1);
+      if (next.changes.length === 0 && stored !== null) return this.#adopt(ring, stored.ring);
+      const text = serializeRing(next.ring);
+      if (await this.#store.replace({ expectedVersion: stored?.version ?? null, ring: text })) {
+        await this.#adopt(next.ring, text);
         this.#report(next);
         return;
       }
@@ -247,10 +252,10 @@ export class KeyRingService implements OnModuleDestroy {
     return { kid: key.kid, algorithm, publicJwk: key.publicJwk, privateJwk: exportPrivateJwk(key) };
   }
 
-  async #adopt(ring: KeyRing, version: number | null): Promise<void> {
-    if (this.#snapshot !== undefined && this.#version === version) return;
+  async #adopt(ring: KeyRing, text: string): Promise<void> {
+    if (this.#text === text) return;
     this.#snapshot = await this.#snapshots.of(ring);
-    this.#version = version;
+    this.#text = text;
   }
 
   #report({ ring, changes }: RingStep): void {

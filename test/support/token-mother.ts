@@ -11,6 +11,7 @@ import {
 } from '../../lib/keys/key-material.js';
 import { KeyRingService } from '../../lib/keys/key-ring.service.js';
 import { createSignature } from '../../lib/keys/signature.js';
+import { memoryStorage } from '../../lib/storage/memory/memory-storage.js';
 import { TokenService } from '../../lib/tokens/token.service.js';
 import { AUDIENCE, ISSUER } from './guarded-app.js';
 import { TestClock } from './test-clock.js';
@@ -25,12 +26,12 @@ export interface Issuer {
 }
 
 export async function openIssuer(
-  options: Partial<JwtHardeningOptions> = {},
+  { storage = memoryStorage(), ...options }: Partial<JwtHardeningOptions> = {},
   clock: TestClock = new TestClock(),
 ): Promise<Issuer> {
   const config = await resolveConfig({ issuer: ISSUER, audience: AUDIENCE, ...options }, 'test');
   const events = new SecurityEvents();
-  const keyRing = await KeyRingService.open(config.keys, config.storage.keyStore, clock, events);
+  const keyRing = await KeyRingService.open(config.keys, storage.keyStore, clock, events);
   return {
     clock,
     events,

@@ -18,12 +18,20 @@ export class MemoryKeyStore extends KeyStore {
   }): Promise<boolean> {
     if ((this.#stored?.version ?? null) !== expectedVersion) return false;
     this.#stored = { version: (expectedVersion ?? 0) + 1, ring };
-    for (const listener of this.#listeners) listener();
+    for (const listener of this.#listeners) notify(listener);
     return true;
   }
 
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+}
+
+function notify(listener: () => void): void {
+  try {
+    listener();
+  } catch {
+    // The ring is stored; what a listener makes of it is its own affair.
   }
 }
