@@ -6,6 +6,8 @@ export type {
   TokensOptions,
 } from './config/options.js';
 
+export { optionsFromEnvironment } from './config/environment.js';
+
 export { KeyRingService } from './keys/key-ring.service.js';
 export type { KeyDescription, Rotation } from './keys/key-ring.service.js';
 export type { SigningAlgorithm } from './keys/algorithms.js';

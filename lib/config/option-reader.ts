@@ -86,7 +86,9 @@ export class OptionReader {
     const value = this.get(path);
     if (value === undefined) return fallback;
     const name = names.find((candidate) => candidate === value);
-    if (name === undefined) this.refuse(path, `Write one of ${names.join(', ')}`);
+    if (name === undefined) {
+      this.add(path, 'it is none of its values', `Write ${names.join(' or ')}`);
+    }
     return name ?? fallback;
   }
 

@@ -156,7 +156,7 @@ async function readKeys(reader: OptionReader, leeway: number): Promise<KeysConfi
     { max: DAY },
   );
   const signingKey = await readSigningKey(reader);
-  if (signingKey === null) {
+  if (reader.get('keys.signingKey') === undefined) {
     checkRotation(reader, { rotateEvery, publishAhead, jwksMaxAge, leeway });
   } else {
     for (const name of KEY_LENGTHS.filter((length) => reader.get(`keys.${length}`) !== undefined)) {
@@ -206,8 +206,7 @@ async function readSigningKey(reader: OptionReader): Promise<SigningKey | null> 
   const path = 'keys.signingKey';
   const value = reader.get(path);
   if (value === undefined) return null;
-  const fix =
-    "Give a private JWK with alg (ES256, …) and kid, or { pem, algorithm }: node -e to make one is in the README under 'A key of your own'";
+  const fix = 'Give a private JWK with alg and kid (or { pem, algorithm } in code)';
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     reader.refuse(path, fix);
     return null;

@@ -45,6 +45,11 @@ export class VerifiedCache {
   forget(token: string): void {
     this.#entries.delete(signaturePart(token));
   }
+
+  /** How many tokens it remembers. */
+  get size(): number {
+    return this.#entries.size;
+  }
 }
 
 function signaturePart(token: string): string {

@@ -7,6 +7,7 @@ import { Test } from '@nestjs/testing';
 import type { JwtHardeningExtras, JwtHardeningOptions } from '../../lib/config/options.js';
 import { JwtHardeningModule } from '../../lib/jwt-hardening.module.js';
 import { Clock } from '../../lib/kernel/clock.js';
+import { witnessLogger } from './witness-logger.js';
 
 export const ISSUER = 'https://issuer.example';
 export const AUDIENCE = 'https://api.example';
@@ -40,6 +41,7 @@ export async function startGuardedApp(
     ],
     controllers,
   });
+  builder.setLogger(witnessLogger);
   if (clock !== undefined) builder.overrideProvider(Clock).useValue(clock);
   const module = await builder.compile();
   const app =

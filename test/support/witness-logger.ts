@@ -3,7 +3,7 @@ import { Logger, type LoggerService } from '@nestjs/common';
 import { recordOutput } from './witness.js';
 
 /** Takes what in-process applications log to the witness instead of the terminal. */
-const logger: LoggerService = {
+export const witnessLogger: LoggerService = {
   log: take,
   error: take,
   warn: take,
@@ -16,4 +16,4 @@ function take(...message: unknown[]): void {
   recordOutput(message.map(String).join(' '));
 }
 
-Logger.overrideLogger(logger);
+Logger.overrideLogger(witnessLogger);

@@ -1,0 +1,83 @@
+import {
+  ConfigError,
+  type ConfigProblem,
+  type JwtHardeningOptions,
+  memoryStorage,
+  type Storage,
+} from 'nest-jwt-hardening';
+import { optionsFromEnvironment } from 'nest-jwt-hardening/config';
+
+import type { HttpAdapterName } from './http/http-application.js';
+
+/** What the environment decides. Abstract, so that it is its own injection token. */
+export abstract class Settings {
+  abstract readonly port: number;
+  abstract readonly httpAdapter: HttpAdapterName;
+  abstract readonly logFormat: 'pretty' | 'json';
+  abstract readonly jwt: JwtHardeningOptions & { readonly storage: Storage };
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads the settings.
+ * @throws ConfigError with the problems of every variable, the library's and our own
+ */
+export async function readSettings(env: Environment): Promise<Settings> {
+  const problems: ConfigProblem[] = [];
+  const port = readPort(env, problems);
+  const httpAdapter = readChoice(env, problems, 'HTTP_ADAPTER', ['express', 'fastify']);
+  const logFormat = readChoice(env, problems, 'LOG_FORMAT', ['pretty', 'json']);
+  const jwt = await readJwtOptions(
+    { JWT_ISSUER: `http://localhost:${port}`, JWT_AUDIENCE: 'ledger-api', ...env },
+    problems,
+  );
+  if (jwt === undefined || problems.length > 0) {
+    throw new ConfigError('ERR_CONFIG_INVALID', problems);
+  }
+  return { port, httpAdapter, logFormat, jwt: { ...jwt, storage: memoryStorage() } };
+}
+
+async function readJwtOptions(
+  env: Environment,
+  problems: ConfigProblem[],
+): Promise<JwtHardeningOptions | undefined> {
+  try {
+    const options = await optionsFromEnvironment(env);
+    // RFC 9068 §2.2: an access token names the client it was issued to.
+    const tokens = { ...options.tokens, clientId: 'ledger-web', requiredClaims: ['client_id'] };
+    return { ...options, tokens };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    problems.push(...error.problems);
+    return undefined;
+  }
+}
+
+/** 0 lets the system choose; the banner says what it chose. */
+function readPort(env: Environment, problems: ConfigProblem[]): number {
+  const text = env['PORT'] ?? '3000';
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text);
+  problems.push({
+    path: 'PORT',
+    problem: 'it is not a port',
+    fix: 'Write a whole number from 0 to 65535, such as 3000',
+  });
+  return 3000;
+}
+
+/** The first choice is the default. */
+function readChoice<const Choice extends string>(
+  env: Environment,
+  problems: ConfigProblem[],
+  variable: string,
+  choices: readonly [Choice, ...Choice[]],
+): Choice {
+  const text = env[variable] ?? choices[0];
+  const choice = choices.find((candidate) => candidate === text);
+  if (choice === undefined) {
+    const problem = text === '' ? 'it is empty' : 'it is none of its values';
+    problems.push({ path: variable, problem, fix: `Write ${choices.join(' or ')}` });
+  }
+  return choice ?? choices[0];
+}

@@ -1,0 +1,149 @@
+import { join } from 'node:path';
+
+import { ADAPTERS } from '../support/guarded-app.js';
+import { type Answer, closeConnections, send } from '../support/http.js';
+import { freePort, type RunningProcess, runProcess, startProcess } from '../support/processes.js';
+import { newPrivateJwk } from '../support/token-mother.js';
+import { recordSecret } from '../support/witness.js';
+import { tokenOf } from '../sample-app/log-in.js';
+
+/** The sample app as `npm start` runs it: built, in a process of its own, driven from outside. */
+
+const ROOT = join(__dirname, '../..');
+const MAIN = join(ROOT, 'sample-app/dist/main.js');
+const READY = /ledger is ready on (http:\/\/localhost:\d+)/;
+
+// `npm test` has built the library; the app is built against it, as an application would be.
+beforeAll(async () => {
+  const nest = join(ROOT, 'node_modules/@nestjs/cli/bin/nest.js');
+  const { exitCode, stdout, stderr } = await runProcess({ args: [nest, 'build'], cwd: ROOT });
+  if (exitCode !== 0) throw new Error(`nest build failed:\n${stdout}${stderr}`);
+}, 120_000);
+
+afterAll(closeConnections);
+
+function startLedger(env: Readonly<Record<string, string>>): Promise<RunningProcess> {
+  return startProcess({ args: [MAIN], cwd: ROOT, env, readyWhen: READY });
+}
+
+function requestIdOf({ headers }: Answer): string {
+  return String(headers['x-request-id']);
+}
+
+async function kidsOf(url: string): Promise<readonly string[]> {
+  const { body } = await send(url, '/.well-known/jwks.json');
+  return (JSON.parse(body) as { keys: { kid: string }[] }).keys.map(({ kid }) => kid);
+}
+
+describe.each(ADAPTERS)('the built sample app on %s', (adapter) => {
+  let ledger: RunningProcess;
+  let url: string;
+  let port: number;
+  beforeAll(async () => {
+    port = await freePort();
+    ledger = await startLedger({ PORT: String(port), HTTP_ADAPTER: adapter });
+    url = `http://127.0.0.1:${port}`;
+  });
+  afterAll(() => ledger.stop());
+
+  it('goes the way of issue 2: alice, refused, admin, rotation, old token still good', async () => {
+    const alice = await tokenOf(url, 'alice');
+    expect(JSON.parse((await send(url, '/me', { token: alice })).body)).toMatchObject({
+      sub: 'alice',
+    });
+    expect((await send(url, '/accounts', { token: alice })).status).toBe(200);
+    expect((await send(url, '/admin/users', { token: alice })).status).toBe(403);
+    expect((await send(url, '/me')).status).toBe(401);
+
+    const admin = await tokenOf(url, 'admin');
+    expect((await send(url, '/admin/users', { token: admin })).status).toBe(200);
+    const before = await kidsOf(url);
+    const rotation = { method: 'POST', token: admin };
+    const { status, body } = await send(url, '/admin/keys/rotate', rotation);
+    expect(status).toBe(202);
+    const { kid } = JSON.parse(body) as { readonly kid: string };
+    expect(await kidsOf(url)).toEqual([...before, kid]);
+    expect((await send(url, '/me', { token: alice })).status).toBe(200);
+  });
+
+  it('greets a newcomer with users, passwords, URLs and two lines to paste', () => {
+    expect(ledger.match[1]).toBe(`http://localhost:${port}`);
+    const banner = ledger.output('stdout').slice(ledger.output('stdout').search(READY));
+    for (const name of ['alice', 'bob', 'carol', 'admin']) {
+      expect(banner).toMatch(new RegExp(`^  ${name} +${name}-demo `, 'm'));
+    }
+    expect(banner).toContain(`http://localhost:${port}/health`);
+    expect(banner).toContain(`http://localhost:${port}/.well-known/jwks.json`);
+    expect(banner).toContain(`curl -s http://localhost:${port}/auth/login`);
+    expect(banner).toContain(`curl -s http://localhost:${port}/me`);
+  });
+
+  it('logs a refusal under its X-Request-Id with the code of the failed check', async () => {
+    const id = requestIdOf(await send(url, '/me', { token: 'not-a-token' }));
+    const line = ledger.waitFor(
+      new RegExp(`token.rejected .*requestId=${id} code=ERR_TOKEN_FORMAT`),
+    );
+    await expect(line).resolves.toHaveLength(1);
+  });
+
+  it('never prints what a user typed', async () => {
+    const body = { username: 'typed-by-a-user-1', password: 'typed-by-a-user-2' };
+    const id = requestIdOf(await send(url, '/auth/login', { method: 'POST', body }));
+    await ledger.waitFor(new RegExp(`login.refused requestId=${id}`));
+    expect(ledger.output()).not.toContain('typed-by-a-user');
+  });
+
+  it('ends when it is told to (SIGTERM)', async () => {
+    const own = await startLedger({ PORT: '0', HTTP_ADAPTER: adapter });
+    expect((await send(own.match[1] ?? '', '/health')).status).toBe(200);
+    await own.stop('SIGTERM');
+    await expect(send(own.match[1] ?? '', '/health')).rejects.toThrow(
+      /ECONNREFUSED|ECONNRESET|hang up/,
+    );
+  });
+
+  it('says in one line that its port is taken, with exit code 1', async () => {
+    const env = { PORT: String(port), HTTP_ADAPTER: adapter };
+    const { exitCode, stderr } = await runProcess({ args: [MAIN], cwd: ROOT, env });
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain('  PORT: it is in use. Choose another, such as PORT=3001.');
+    expect(stderr).not.toMatch(/^ {4}at /m);
+  });
+
+  it('writes nothing but JSON with LOG_FORMAT=json, and no password', async () => {
+    const own = await startLedger({ PORT: '0', HTTP_ADAPTER: adapter, LOG_FORMAT: 'json' });
+    await send(own.match[1] ?? '', '/me');
+    await own.waitFor(/ERR_ACCESS_NO_CREDENTIALS/);
+    await own.stop();
+    const lines = own.output().trimEnd().split('\n');
+    expect(lines.length).toBeGreaterThan(1);
+    for (const line of lines) expect(JSON.parse(line)).toHaveProperty('message');
+    expect(own.output()).not.toContain('-demo');
+  });
+});
+
+describe('the built sample app in a bad environment', () => {
+  it('lists every problem on a line of its own on stderr, with exit code 1 and no stack', async () => {
+    const privateJwk = await newPrivateJwk();
+    const jwk = JSON.stringify({ ...privateJwk, alg: 'HS256' });
+    recordSecret(String(privateJwk.d));
+    const env = {
+      PORT: 'http',
+      HTTP_ADAPTER: 'koa',
+      LOG_FORMAT: 'xml',
+      JWT_ISSUER: '',
+      JWT_ACCESS_TTL: '900',
+      JWT_PROFILE: 'fast',
+      JWT_SIGNING_JWK: jwk,
+    };
+    const { exitCode, stdout, stderr } = await runProcess({ args: [MAIN], cwd: ROOT, env });
+    expect(exitCode).toBe(1);
+    expect(stdout).toBe('');
+    const [title, ...lines] = stderr.trimEnd().split('\n');
+    expect(title).toBe('ledger cannot start:');
+    expect(lines.map((line) => /^ {2}(\w+): .+\. .+\.$/.exec(line)?.[1])).toEqual(
+      expect.arrayContaining(Object.keys(env)),
+    );
+    expect(lines).toHaveLength(Object.keys(env).length);
+  });
+});

@@ -1,0 +1,60 @@
+import type { AddressInfo } from 'node:net';
+
+import { Test, type TestingModuleBuilder } from '@nestjs/testing';
+
+import { AppModule } from '../../sample-app/app.module.js';
+import {
+  APPLICATION_OPTIONS,
+  configureHttp,
+  newHttpAdapter,
+} from '../../sample-app/http/http-application.js';
+import { readSettings } from '../../sample-app/settings.js';
+import { type AdapterName, ISSUER } from '../support/guarded-app.js';
+import { recordOutput } from '../support/witness.js';
+
+export interface RunningLedger {
+  readonly url: string;
+  /** What it logged so far. */
+  logs(): readonly string[];
+  close(): Promise<void>;
+}
+
+export interface LedgerOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Replaces providers before the application is built. */
+  readonly override?: (builder: TestingModuleBuilder) => unknown;
+}
+
+/** Starts the sample app in this process, put together as its `main.ts` does. */
+export async function startLedger(
+  adapter: AdapterName,
+  { env = {}, override }: LedgerOptions = {},
+): Promise<RunningLedger> {
+  const settings = await readSettings({ JWT_ISSUER: ISSUER, HTTP_ADAPTER: adapter, ...env });
+  const builder = Test.createTestingModule({ imports: [AppModule.with(settings)] });
+  const lines: string[] = [];
+  const take = (...message: readonly unknown[]): void => {
+    const line = message.map(String).join(' ');
+    lines.push(line);
+    recordOutput(line);
+  };
+  // Without a logger of its own, a testing module drops all but errors.
+  builder.setLogger({
+    log: take,
+    warn: take,
+    error: take,
+    debug: take,
+    verbose: take,
+    fatal: take,
+  });
+  override?.(builder);
+  const module = await builder.compile();
+  const app = module.createNestApplication(
+    newHttpAdapter(settings.httpAdapter),
+    APPLICATION_OPTIONS,
+  );
+  configureHttp(app);
+  await app.listen(0, '127.0.0.1');
+  const { port } = app.getHttpServer().address() as AddressInfo;
+  return { url: `http://127.0.0.1:${port}`, logs: () => lines, close: () => app.close() };
+}
