@@ -2,6 +2,7 @@ export { JwtHardeningModule } from './jwt-hardening.module.js';
 export type {
   JwtHardeningExtras,
   JwtHardeningOptions,
+  JwtHardeningOptionsFactory,
   KeysOptions,
   TokensOptions,
 } from './config/options.js';

@@ -39,6 +39,11 @@ export interface JwtHardeningOptions {
   readonly storage?: Storage;
 }
 
+/** What `forRootAsync({ useClass | useExisting })` asks for the options. */
+export interface JwtHardeningOptionsFactory {
+  createJwtHardeningOptions(): JwtHardeningOptions | Promise<JwtHardeningOptions>;
+}
+
 /** Options of the key ring. */
 export interface KeysOptions {
   /**

@@ -1,4 +1,9 @@
-import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import {
+  createParamDecorator,
+  type ExecutionContext,
+  type PipeTransform,
+  type Type,
+} from '@nestjs/common';
 
 import { isIdentifier, isScopeToken } from '../tokens/claims.js';
 import type { VerifiedToken } from '../tokens/verified-token.js';
@@ -72,7 +77,11 @@ export function Policy(allows: PolicyFunction): ClassDecorator & MethodDecorator
  * The verified token of the request, or one of its fields. `undefined` only on a `@Public()` route
  * that was called without a valid token.
  */
-export const CurrentToken = createParamDecorator(
+// Typed by hand: what Nest 12 infers names a type that Nest 11 does not export.
+export const CurrentToken: (
+  field?: keyof VerifiedToken,
+  ...pipes: (Type<PipeTransform> | PipeTransform)[]
+) => ParameterDecorator = createParamDecorator(
   (field: keyof VerifiedToken | undefined, context: ExecutionContext): unknown => {
     const token = currentToken(context.switchToHttp().getRequest<object>());
     return field === undefined ? token : token?.[field];

@@ -7,6 +7,9 @@ const HEADER = 'X-Request-Id';
 /** What is safe in a log line and a header; anything longer or stranger is replaced. */
 const SAFE = /^[A-Za-z0-9._:-]{1,128}$/;
 
+/** Fastify's own count of requests: it starts anew with each process and tells how many there were. */
+const FASTIFY_COUNT = /^req-[0-9a-z]+$/;
+
 interface Answer {
   getHeader?(name: string): unknown;
 }
@@ -23,7 +26,7 @@ export function requestIdOf(context: ExecutionContext, host: HttpAdapterHost): s
   const chosen = response.getHeader?.(HEADER);
   if (isSafe(chosen)) return chosen;
   const { id } = http.getRequest<{ readonly id?: unknown }>();
-  const requestId = isSafe(id) ? id : randomId();
+  const requestId = isSafe(id) && !FASTIFY_COUNT.test(id) ? id : randomId();
   host.httpAdapter.setHeader(response, HEADER, requestId);
   return requestId;
 }
