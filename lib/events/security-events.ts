@@ -82,7 +82,8 @@ export class SecurityEvents {
 
   /** @internal Never throws: what listeners do decides nothing. */
   emit(event: SecurityEvent): void {
-    for (const listener of [...this.#listeners]) this.#deliver(listener, event);
+    // A copy: who comes while an event is delivered hears the next one.
+    for (const listener of Array.from(this.#listeners)) this.#deliver(listener, event);
   }
 
   #deliver(listener: Listener, event: SecurityEvent): void {

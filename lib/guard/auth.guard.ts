@@ -5,7 +5,7 @@ import { SecurityEvents } from '../events/security-events.js';
 import { Clock } from '../kernel/clock.js';
 import { AccessError, KeyError, TokenError } from '../kernel/errors.js';
 import { TokenService } from '../tokens/token.service.js';
-import type { VerifiedToken } from '../tokens/verified-token.js';
+import { VerifiedToken } from '../tokens/verified-token.js';
 import { refusalFor, toHttpException } from './challenge.js';
 import { type HttpRequest, readBearerToken } from './credentials.js';
 import { setCurrentToken } from './current-token.js';
@@ -63,11 +63,14 @@ export class AuthGuard implements CanActivate {
     policy: RoutePolicy,
     token: VerifiedToken,
   ): true | Promise<true> {
-    const verdict =
-      policy.demands.length === 0 ? true : authorize(policy, { token, request, context });
-    if (verdict === true) setCurrentToken(request, token);
-    else return verdict.then(() => (setCurrentToken(request, token), true));
-    return true;
+    if (!VerifiedToken.isSealed(token)) throw new TypeError('the verifier answered something else');
+    const admitted = (): true => {
+      setCurrentToken(request, token);
+      return true;
+    };
+    if (policy.demands.length === 0) return admitted();
+    const verdict = authorize(policy, { token, request, context });
+    return verdict === true ? admitted() : verdict.then(admitted);
   }
 
   /** Anyone may pass; who brings a right token is known, who brings a wrong one is nobody. */
@@ -77,7 +80,7 @@ export class AuthGuard implements CanActivate {
       return true;
     };
     const known = (token: VerifiedToken): true => {
-      setCurrentToken(request, token);
+      if (VerifiedToken.isSealed(token)) setCurrentToken(request, token);
       return true;
     };
     try {

@@ -26,7 +26,11 @@ const SSE = '__sse__';
 const MESSAGE_PATTERN = 'microservices:pattern';
 const WEBSOCKET_MESSAGE = 'message';
 const IS_GATEWAY = 'websockets:is_gateway';
-const RESOLVER_TYPE = 'graphql:resolver_type';
+const RESOLVES = [
+  'graphql:resolver_type',
+  'graphql:resolve_property',
+  'graphql:resolve_reference',
+] as const;
 
 /** In the order of declaration. */
 export function discoverHandlers(
@@ -50,28 +54,30 @@ function inspect(type: Type, name: string): readonly DiscoveredHandler[] {
   const read = (key: string, target: object): unknown => Reflect.getMetadata(key, target);
   const found = { type, name, handler };
 
+  const handlers: DiscoveredHandler[] = [];
   const path = read(PATH, handler);
   const prefix = read(PATH, type);
   if (path !== undefined && prefix !== undefined) {
     const verb = RequestMethod[Number(read(METHOD, handler))] ?? 'ALL';
     const method = read(SSE, handler) === true ? 'SSE' : verb;
     const paths = toList(prefix).flatMap((start) => toList(path).map((end) => join(start, end)));
-    return [{ ...found, context: 'http', method, paths }];
+    handlers.push({ ...found, context: 'http', method, paths });
   }
   const pattern = read(MESSAGE_PATTERN, handler);
   if (pattern !== undefined) {
-    const paths = [display(pattern)];
-    return [{ ...found, context: 'message', method: 'MESSAGE', paths }];
+    handlers.push({ ...found, context: 'message', method: 'MESSAGE', paths: [display(pattern)] });
   }
   const message = read(WEBSOCKET_MESSAGE, handler);
   if (read(IS_GATEWAY, type) === true && message !== undefined) {
-    return [{ ...found, context: 'websocket', method: 'WS', paths: [display(message)] }];
+    handlers.push({ ...found, context: 'websocket', method: 'WS', paths: [display(message)] });
   }
-  const resolver = read(RESOLVER_TYPE, handler);
-  if (resolver !== undefined) {
-    return [{ ...found, context: 'graphql', method: 'GRAPHQL', paths: [display(resolver)] }];
+  const resolves = RESOLVES.find((key) => read(key, handler) !== undefined);
+  if (resolves !== undefined) {
+    const kind = read(resolves, handler);
+    const paths = [kind === true ? name : display(kind)];
+    handlers.push({ ...found, context: 'graphql', method: 'GRAPHQL', paths });
   }
-  return [];
+  return handlers;
 }
 
 function toList(value: unknown): readonly unknown[] {

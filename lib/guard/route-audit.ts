@@ -124,6 +124,13 @@ function contradictions({ type, name }: DiscoveredHandler): readonly ConfigProbl
       fix: 'Remove @Public(), or the other decorators on the method, its class and what they extend',
     });
   }
+  if ((type.prototype as { constructor: Type }).constructor.prototype !== type.prototype) {
+    problems.push({
+      path: type.name,
+      problem: 'its prototype names another class as its constructor, which hides what it demands',
+      fix: 'Remove the class decorator that replaces the class, or let it return a subclass',
+    });
+  }
   const lost = demandsLostByOverriding(type, name);
   if (lost.length > 0) {
     problems.push({
@@ -141,18 +148,35 @@ function demandsLostByOverriding(type: Type, method: string): readonly Demand[] 
     Object.hasOwn(prototype, method),
   );
   if (own === undefined) return [];
-  const restated = new Set(demandsOfMethod(own, method).map(fingerprint));
+  const restated = demandsOfMethod(own, method);
   return overridden
     .flatMap((prototype) => demandsOfMethod(prototype, method))
-    .filter((demand) => !isPublic(demand) && !restated.has(fingerprint(demand)));
+    .filter((demand) => !isPublic(demand) && !isRestated(demand, restated));
+}
+
+/** Whether other demands, together, ask at least as much as this one. */
+function isRestated(demand: Demand, others: readonly Demand[]): boolean {
+  switch (demand.kind) {
+    case 'public':
+      return true;
+    case 'policy':
+      return others.some((other) => other.kind === 'policy' && other.allows === demand.allows);
+    case 'scopes':
+    case 'permissions': {
+      const all = others.flatMap((other) => (other.kind === demand.kind ? other.all : []));
+      return demand.all.every((name) => all.includes(name));
+    }
+    case 'anyScope':
+    case 'roles':
+      return others.some(
+        (other) =>
+          other.kind === demand.kind && other.any.every((name) => demand.any.includes(name)),
+      );
+  }
 }
 
 function isPublic(demand: Demand): boolean {
   return demand.kind === 'public';
-}
-
-function fingerprint(demand: Demand): unknown {
-  return demand.kind === 'policy' ? demand.allows : JSON.stringify(demand);
 }
 
 function describe(demands: readonly Demand[]): readonly string[] {

@@ -135,7 +135,8 @@ function askPolicies(
     const answer = ask(allows, input);
     if (answer === true) continue;
     if (!isThenable(answer)) throw denied('policy');
-    return answer.then(
+    // A promise of our own: a foreign thenable may swallow what its callbacks throw.
+    return Promise.resolve(answer).then(
       (late) => {
         if (late !== true) throw denied('policy');
         return askPolicies(functions.slice(index + 1), input);

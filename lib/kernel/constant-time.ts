@@ -6,6 +6,8 @@ import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
  */
 export function secretsEqual(a: string, b: string): boolean {
   const key = randomBytes(32);
-  const blind = (text: string): Buffer => createHmac('sha256', key).update(text).digest();
+  // UTF-16, which unlike UTF-8 keeps lone surrogates apart.
+  const blind = (text: string): Buffer =>
+    createHmac('sha256', key).update(Buffer.from(text, 'utf16le')).digest();
   return timingSafeEqual(blind(a), blind(b));
 }

@@ -118,5 +118,6 @@ export function isIdentifier(value: unknown): value is string {
 
 /** Whether a value is a list of names, as `roles`, `permissions` and `amr` are. */
 export function isNameList(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every(isIdentifier);
+  // `every` passes over the holes of a list, `includes` does not.
+  return Array.isArray(value) && !value.includes(undefined) && value.every(isIdentifier);
 }

@@ -9,7 +9,7 @@ import type { ClaimInput } from './claims.js';
 
 /** Words that make a claim's name sensitive, in any spelling: `cardNumber`, `card_numbers`, … */
 const SENSITIVE_WORDS = [
-  ['pwd', 'passphrase', 'passcode', 'userpass', 'pin', 'otp', 'totp', 'token', 'jwt', 'cookie'],
+  ['pwd', 'passphrase', 'passcode', 'userpass', 'pin', 'otp', 'totp', 'cookie'],
   ['apikey', 'accesskey', 'secretkey', 'accesstoken', 'refreshtoken', 'idtoken', 'csrftoken'],
   ['card', 'debitcard', 'ccnumber', 'ccnum', 'pan', 'cvv', 'cvc', 'iban', 'bic', 'accountnumber'],
   ['routingnumber', 'sortcode', 'salary', 'income', 'taxid', 'ssn', 'nin', 'nationalid'],
@@ -23,17 +23,21 @@ const SENSITIVE_WORDS = [
 
 const WORDS: ReadonlySet<string> = new Set(SENSITIVE_WORDS);
 
+/** Sensitive alone, and not as part of a name such as `tokenVersion`. */
+const WHOLE_NAMES: ReadonlySet<string> = new Set(['token', 'tokens', 'jwt']);
+
 /** Long enough to mean the same inside any other word: `userpassword`, `mycreditcardnumber`. */
 const TELLING_PARTS =
-  /password|passwd|secret|credential|privatekey|creditcard|cardnumber|email|phonenumber|passport/;
+  /password|passwd|secret(?!ar)|credential|privatekey|creditcard|cardnumber|email|phonenumber|passport/;
 
 /** Longest text searched for an e-mail address or a number; longer ones are prose or data. */
 const MAX_SEARCHED = 320;
 
 const LOOKS_SENSITIVE: ReadonlyArray<(text: string) => boolean> = [
-  (text) => /[\w.+-]@[A-Za-z0-9-]{1,63}\.[A-Za-z]{2}/.test(text.slice(0, MAX_SEARCHED)),
+  (text) =>
+    /[\p{L}\p{N}_.+-]@[\p{L}\p{N}-]{1,63}\.[\p{L}\p{N}-]{2}/u.test(text.slice(0, MAX_SEARCHED)),
   (text) => /-----BEGIN [A-Z ]{1,40}-----/.test(text),
-  (text) => /^ey[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_.-]*$/.test(text),
+  (text) => /(?:^|[\s"'=:])ey[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*/.test(text),
   (text) => /^\d{3}-\d{2}-\d{4}$/.test(text),
   (text) => /^\+\d[\d ().-]{7,20}$/.test(text),
   (text) => isIP(text) !== 0,
@@ -89,7 +93,8 @@ function isSensitiveName(name: string): boolean {
     .split(/[^a-z0-9]+/)
     .filter((word) => word !== '')
     .map((word) => word.replace(/\d+$/, ''));
-  if (TELLING_PARTS.test(words.join(''))) return true;
+  const whole = words.join('');
+  if (TELLING_PARTS.test(whole) || WHOLE_NAMES.has(whole)) return true;
   return words.some((_, start) =>
     [1, 2, 3].some((length) => isSensitiveWord(words.slice(start, start + length).join(''))),
   );
@@ -102,7 +107,8 @@ function isSensitiveWord(word: string): boolean {
 }
 
 /** Lengths and prefixes of the large card networks: an identifier of 18 digits is no card. */
-const CARD = /^(?:4\d{15}|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|6(?:011|5\d\d)\d{12})$/;
+const CARD =
+  /^(?:4\d{15}|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|3(?:0[0-5]|[68]\d)\d{11}|35\d{14}|6(?:011|[25]\d\d)\d{12})$/;
 
 /** A payment card number (ISO/IEC 7812-1) with a right check digit (Luhn), in groups or not. */
 function isCardNumber(text: string): boolean {

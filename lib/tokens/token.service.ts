@@ -29,7 +29,7 @@ import {
 } from './compact.js';
 import { composeClaims } from './compose-claims.js';
 import { VerifiedCache } from './verified-cache.js';
-import { sealVerifiedToken, type VerifiedToken } from './verified-token.js';
+import { VerifiedToken } from './verified-token.js';
 
 /** The part of the configuration that tokens need. Lengths in seconds, as in claims. */
 export interface TokensConfig extends ClaimRules {
@@ -218,7 +218,7 @@ export class TokenService {
     }
     const claims = checkClaims(readPayload(compact), this.#config, this.#now());
     if (!this.#headers.has(compact.header)) this.#headers.set(compact.header, readHeader(compact));
-    const verified = sealVerifiedToken(kind, { kid: key.kid, algorithm: key.row.name }, claims);
+    const verified = VerifiedToken.seal(kind, { kid: key.kid, algorithm: key.row.name }, claims);
     this.#cache?.remember({ token, key, verified });
     return verified;
   }

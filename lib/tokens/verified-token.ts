@@ -3,10 +3,13 @@ import { NONE, scopeTokens, type TokenKind, type VerifiedClaims } from './claims
 
 /**
  * A token that passed every check, as facts that never change: whether it has expired since, was
- * revoked or fits the request is asked on each use. Only this module builds one, so holding one is
+ * revoked or fits the request is asked on each use. Only this module makes one, so holding one is
  * proof of the checks.
  */
-export interface VerifiedToken {
+export class VerifiedToken {
+  /** Keeps look-alikes out, for the compiler and at run time. */
+  readonly #sealed = true;
+
   readonly kind: TokenKind;
   readonly kid: string;
   readonly algorithm: SigningAlgorithm;
@@ -28,35 +31,42 @@ export interface VerifiedToken {
   readonly permissions: readonly string[];
   /** All claims, frozen to the last level. */
   readonly claims: VerifiedClaims;
-  /** Keeps look-alikes from compiling: nothing outside this module can name the symbol. */
-  readonly [VERIFIED]: true;
-}
 
-declare const VERIFIED: unique symbol;
+  private constructor(
+    kind: TokenKind,
+    kid: string,
+    algorithm: SigningAlgorithm,
+    claims: VerifiedClaims,
+  ) {
+    this.kind = kind;
+    this.kid = kid;
+    this.algorithm = algorithm;
+    this.subject = claims.sub;
+    this.tokenId = claims.jti;
+    this.sessionId = claims.sid;
+    this.clientId = claims.client_id;
+    this.issuedAt = claims.iat;
+    this.expiresAt = claims.exp;
+    this.scopes = Object.freeze(scopeTokens(claims.scope ?? '') ?? NONE);
+    this.roles = claims.roles ?? NONE;
+    this.permissions = claims.permissions ?? NONE;
+    this.claims = claims;
+    Object.freeze(this);
+  }
 
-/** @internal For the verifier, after its last check. */
-export function sealVerifiedToken(
-  kind: TokenKind,
-  key: { readonly kid: string; readonly algorithm: SigningAlgorithm },
-  claims: VerifiedClaims,
-): VerifiedToken {
-  const frozen = deepFreeze(claims);
-  const facts: Omit<VerifiedToken, typeof VERIFIED> = {
-    kind,
-    kid: key.kid,
-    algorithm: key.algorithm,
-    subject: frozen.sub,
-    tokenId: frozen.jti,
-    sessionId: frozen.sid,
-    clientId: frozen.client_id,
-    issuedAt: frozen.iat,
-    expiresAt: frozen.exp,
-    scopes: frozen.scope === undefined ? NONE : Object.freeze(scopeTokens(frozen.scope) ?? NONE),
-    roles: frozen.roles ?? NONE,
-    permissions: frozen.permissions ?? NONE,
-    claims: frozen,
-  };
-  return Object.freeze(facts) as VerifiedToken;
+  /** @internal For the verifier, after its last check. */
+  static seal(
+    kind: TokenKind,
+    { kid, algorithm }: { readonly kid: string; readonly algorithm: SigningAlgorithm },
+    claims: VerifiedClaims,
+  ): VerifiedToken {
+    return new VerifiedToken(kind, kid, algorithm, deepFreeze(claims));
+  }
+
+  /** @internal Whether a value came out of the verifier. */
+  static isSealed(value: unknown): value is VerifiedToken {
+    return typeof value === 'object' && value !== null && #sealed in value && value.#sealed;
+  }
 }
 
 /** Depth is bounded by the strict JSON reader. */

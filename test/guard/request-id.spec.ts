@@ -163,7 +163,7 @@ describe('the id of a refusal on fastify', () => {
 
   afterEach(() => app?.close());
 
-  it('is a new one, not Fastify's count of requests', async () => {
+  it('is a new one, not the count of requests Fastify keeps', async () => {
     const { answered, logged } = await refuse(await start());
     expect(answered).toMatch(NEW_ID);
     expect(logged).toBe(answered);

@@ -1,0 +1,159 @@
+import { type HttpRequest, readBearerToken } from '../../lib/guard/credentials.js';
+import { AccessError } from '../../lib/kernel/errors.js';
+
+const TOKEN = 'aaa.bbb.ccc';
+
+/** A request as Express has it, or with `raw` as Fastify has it. */
+function requestWith(
+  authorization: string | undefined,
+  { url = '/', rawHeaders }: { readonly url?: string; readonly rawHeaders?: string[] } = {},
+): HttpRequest {
+  const raw = rawHeaders ?? (authorization === undefined ? [] : ['Authorization', authorization]);
+  return { headers: { authorization }, url, rawHeaders: raw };
+}
+
+function asFastify(request: HttpRequest): HttpRequest {
+  const { headers, url = '', rawHeaders = [] } = request;
+  return { headers, url: '/what-fastify-says', raw: { url, rawHeaders } };
+}
+
+function refusalOf(request: HttpRequest): string {
+  try {
+    return `answered ${readBearerToken(request) ?? 'nothing'}`;
+  } catch (error) {
+    if (error instanceof AccessError) return error.code;
+    throw error;
+  }
+}
+
+describe.each([
+  ['Express', (request: HttpRequest) => request],
+  ['Fastify', asFastify],
+])('readBearerToken on %s (RFC 6750 §2.1)', (_, platform) => {
+  const read = (...args: Parameters<typeof requestWith>): string | undefined =>
+    readBearerToken(platform(requestWith(...args)));
+
+  it.each([
+    `Bearer ${TOKEN}`,
+    `bearer ${TOKEN}`,
+    `BEARER ${TOKEN}`,
+    `bEaReR ${TOKEN}`,
+    `Bearer  ${TOKEN}`,
+    `Bearer        ${TOKEN}`,
+  ])(
+    'takes %j: schemes have no case and any number of spaces (RFC 9110 §11.1, §11.4)',
+    (header) => {
+      expect(read(header)).toBe(TOKEN);
+    },
+  );
+
+  it.each([
+    ['no header', undefined],
+    ['an empty header', ''],
+    ['another scheme', 'Basic dXNlcjpwYXNz'],
+    ['Digest', 'Digest username="x"'],
+    ['DPoP, which is not understood yet', `DPoP ${TOKEN}`],
+    ['a scheme that begins like ours', `Bearerx ${TOKEN}`],
+    ['a scheme that ends like ours', `xBearer ${TOKEN}`],
+    ['the token alone', TOKEN],
+    ['a tab for the space', `Bearer\t${TOKEN}`],
+    ['a colon for the space', `Bearer:${TOKEN}`],
+    ['an equals sign for the space', `Bearer=${TOKEN}`],
+    ['a no-break space', `Bearer\u00a0${TOKEN}`],
+    ['a letter that folds to ASCII', `\u212aBearer ${TOKEN}`],
+    ['a space in front', ` Bearer ${TOKEN}`],
+    ['quotes', `"Bearer ${TOKEN}"`],
+    ['our scheme second', `Basic x, Bearer ${TOKEN}`],
+  ])('finds no bearer token in %s', (__, header) => {
+    expect(read(header)).toBeUndefined();
+  });
+
+  it.each([
+    ['nothing behind the scheme', 'Bearer', ''],
+    ['spaces behind the scheme', 'Bearer   ', ''],
+    ['a space behind the token', `Bearer ${TOKEN} `, `${TOKEN} `],
+    ['two tokens', `Bearer ${TOKEN} ${TOKEN}`, `${TOKEN} ${TOKEN}`],
+    ['a list', `Bearer ${TOKEN}, Bearer ${TOKEN}`, `${TOKEN}, Bearer ${TOKEN}`],
+    ['parameters', 'Bearer token="x"', 'token="x"'],
+    ['a tab in the token', `Bearer ${TOKEN}\tx`, `${TOKEN}\tx`],
+  ])('hands %s to the strict reader as it is', (__, header, token) => {
+    expect(read(header)).toBe(token);
+  });
+
+  it('reads a very long header in no time', () => {
+    const started = process.hrtime.bigint();
+
+    expect(read(`Bearer${' '.repeat(100_000)}x`)).toBe('x');
+    expect(read('Bearer '.repeat(20_000))).toHaveLength(7 * 19_999);
+    expect(process.hrtime.bigint() - started).toBeLessThan(500_000_000n);
+  });
+
+  it.each([
+    ['twice the same', ['Authorization', `Bearer ${TOKEN}`, 'Authorization', `Bearer ${TOKEN}`]],
+    ['two cases', ['authorization', `Bearer ${TOKEN}`, 'AUTHORIZATION', 'Bearer x']],
+    ['one of another scheme', ['Authorization', 'Basic x', 'Authorization', `Bearer ${TOKEN}`]],
+    ['one that is empty', ['Authorization', `Bearer ${TOKEN}`, 'Authorization', '']],
+    ['three', ['authorization', 'a', 'authorization', 'b', 'authorization', 'c']],
+  ])('refuses more than one header: %s', (__, rawHeaders) => {
+    const request = platform(requestWith(rawHeaders[1], { rawHeaders }));
+
+    expect(refusalOf(request)).toBe('ERR_ACCESS_AMBIGUOUS_CREDENTIALS');
+  });
+
+  it('counts names, not values', () => {
+    const rawHeaders = ['X-Note', 'authorization', 'Authorization', `Bearer ${TOKEN}`];
+
+    expect(read(`Bearer ${TOKEN}`, { rawHeaders })).toBe(TOKEN);
+  });
+
+  it.each([
+    '/?access_token=x',
+    '/?access_token=',
+    '/?access_token',
+    '/?access_token&a=b',
+    '/?a=b&access_token=x',
+    '/?a=b&access_token',
+    '/a/b?c&access_token=x#f',
+    '/?access%5Ftoken=x',
+    '/?%61ccess_token=x',
+    '/?a=b&access_toke%6e=x',
+  ])('refuses a token in the header and one in the query, %j (RFC 6750 §2)', (url) => {
+    const request = platform(requestWith(`Bearer ${TOKEN}`, { url }));
+
+    expect(refusalOf(request)).toBe('ERR_ACCESS_AMBIGUOUS_CREDENTIALS');
+  });
+
+  it.each([
+    '/?access_tokens=x',
+    '/?my_access_token=x',
+    '/?access-token=x',
+    '/access_token=x',
+    '/?a=access_token',
+    '/?a=%26access_token=x',
+    '/access_token',
+  ])('does not mistake %j for one', (url) => {
+    expect(read(`Bearer ${TOKEN}`, { url })).toBe(TOKEN);
+  });
+
+  it.each(['/?access_token=x', '/?access_token=x&token_type=Bearer'])(
+    'never takes a token from the query, %j (RFC 9700 §4.3.2)',
+    (url) => {
+      expect(read(undefined, { url })).toBeUndefined();
+    },
+  );
+
+  it('never repeats in a refusal what the request said', () => {
+    const planted = 'planted-value';
+    let refusal: unknown;
+    try {
+      readBearerToken(
+        platform(requestWith(`Bearer ${planted}`, { url: `/?access_token=${planted}` })),
+      );
+    } catch (error) {
+      refusal = error;
+    }
+
+    expect(refusal).toBeInstanceOf(AccessError);
+    expect(`${String(refusal)} ${JSON.stringify(refusal)}`).not.toContain(planted);
+  });
+});

@@ -1,0 +1,103 @@
+import { generateSigningKey, type SigningKey } from '../../lib/keys/key-material.js';
+import type { VerifiedClaims } from '../../lib/tokens/claims.js';
+import { VerifiedCache } from '../../lib/tokens/verified-cache.js';
+import { VerifiedToken } from '../../lib/tokens/verified-token.js';
+
+describe('VerifiedCache (SEMANTICS 12: a cache whose key can collide or that outlives revocation)', () => {
+  let key: SigningKey;
+
+  beforeAll(async () => {
+    key = await generateSigningKey('Ed25519');
+  });
+
+  function verified(subject: string): VerifiedToken {
+    const claims: VerifiedClaims = {
+      iss: 'https://issuer.example',
+      aud: 'https://api.example',
+      sub: subject,
+      iat: 1_000,
+      exp: 1_300,
+      jti: subject,
+    };
+    return VerifiedToken.seal('access', { kid: key.kid, algorithm: key.row.name }, claims);
+  }
+
+  it('finds the entry of exactly this token', () => {
+    const cache = new VerifiedCache(10);
+    const entry = { token: 'aaa.bbb.sig', key, verified: verified('alice') };
+    cache.remember(entry);
+
+    expect(cache.find('aaa.bbb.sig')).toBe(entry);
+    expect(cache.find('aaa.bbb.other')).toBeUndefined();
+  });
+
+  it.each([
+    ['another payload', 'aaa.BBB.sig'],
+    ['another header', 'AAA.bbb.sig'],
+    ['another header and payload', 'xxx.yyy.sig'],
+    ['no header', '.bbb.sig'],
+    ['only the signature', 'sig'],
+    ['more in front', 'x.aaa.bbb.sig'],
+    ['nothing but a dot more', 'aaa.bbb..sig'],
+    ['the same letters, moved', 'aaab.bb.sig'],
+  ])(
+    'does not let a token with an equal signature part and %s answer for it (CVE-2026-35039)',
+    (_, forged) => {
+      const cache = new VerifiedCache(10);
+      cache.remember({ token: 'aaa.bbb.sig', key, verified: verified('alice') });
+
+      expect(cache.find(forged)).toBeUndefined();
+    },
+  );
+
+  it('keeps the later of two tokens that collide, and never mixes them', () => {
+    const cache = new VerifiedCache(10);
+    cache.remember({ token: 'aaa.bbb.sig', key, verified: verified('alice') });
+    cache.remember({ token: 'xxx.yyy.sig', key, verified: verified('bob') });
+
+    expect(cache.find('aaa.bbb.sig')).toBeUndefined();
+    expect(cache.find('xxx.yyy.sig')?.verified.subject).toBe('bob');
+    expect(cache.size).toBe(1);
+  });
+
+  it('is bounded: the least recently used entry goes first', () => {
+    const cache = new VerifiedCache(2);
+    const remember = (id: string): void =>
+      cache.remember({ token: `a.b.${id}`, key, verified: verified(id) });
+    remember('1');
+    remember('2');
+    cache.find('a.b.1');
+    remember('3');
+
+    expect(cache.size).toBe(2);
+    expect(cache.find('a.b.2')).toBeUndefined();
+    expect(cache.find('a.b.1')?.verified.subject).toBe('1');
+    expect(cache.find('a.b.3')?.verified.subject).toBe('3');
+  });
+
+  it('holds its bound under a flood', () => {
+    const cache = new VerifiedCache(100);
+    for (let index = 0; index < 10_000; index++) {
+      cache.remember({ token: `a.b.${index}`, key, verified: verified('flood') });
+    }
+
+    expect(cache.size).toBe(100);
+  });
+
+  it('forgets', () => {
+    const cache = new VerifiedCache(2);
+    cache.remember({ token: 'a.b.c', key, verified: verified('alice') });
+    cache.forget('a.b.c');
+    cache.forget('never.was.there');
+
+    expect(cache.find('a.b.c')).toBeUndefined();
+    expect(cache.size).toBe(0);
+  });
+
+  it.each(['', '.', '..', '__proto__', 'a.b.__proto__', 'a.b.constructor'])(
+    'answers nothing for %j',
+    (text) => {
+      expect(new VerifiedCache(2).find(text)).toBeUndefined();
+    },
+  );
+});
