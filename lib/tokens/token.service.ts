@@ -256,7 +256,7 @@ function audienceClaim(audience: string | readonly string[]): string | readonly 
   if (first === undefined || !list.every(isIdentifier)) {
     throw new ClaimError('ERR_CLAIM_INVALID', 'The audience must name at least one service.');
   }
-  return others.length === 0 ? first : list;
+  return others.length === 0 ? first : [...list];
 }
 
 function badSignature(): TokenError {
