@@ -33,7 +33,7 @@ export interface JwtHardeningOptions {
   readonly tokens?: TokensOptions;
 
   /**
-   * Where state is kept.
+   * Where state is kept: for now `memoryStorage()`, so that no private key leaves the process.
    * @defaultValue `memoryStorage()`: in this process, lost with it
    */
   readonly storage?: Storage;
@@ -91,12 +91,13 @@ export interface KeysOptions {
 export interface TokensOptions {
   /**
    * How long an access token lives when `sign` is not told otherwise. Whole seconds.
+   * At most `'1d'`.
    * @defaultValue `'15m'`. Longer leaves a stolen token useful for longer.
    */
   readonly accessTtl?: Duration;
 
   /**
-   * The longest lifetime (`exp - iat`) that is issued or accepted. Whole seconds.
+   * The longest lifetime (`exp - iat`) that is issued or accepted, at most `'1d'`. Whole seconds.
    * @defaultValue `'1h'`; `accessTtl` if that is longer; less if `keys.retainFor` is shorter
    */
   readonly maxLifetime?: Duration;

@@ -829,6 +829,72 @@ describe.each(ADAPTERS)('AuthGuard on %s', (adapter) => {
     });
   });
 
+  describe('bytes that only look like a right token', () => {
+    it.each([
+      ['a folded header', (token: string) => `Authorization: Bearer\r\n ${token}`],
+      ['a space before the colon', (token: string) => `Authorization : Bearer ${token}`],
+      ['a NUL in the name', (token: string) => `Authorization\u0000: Bearer ${token}`],
+      ['a line feed alone', (token: string) => `X-Note: x\nAuthorization: Bearer ${token}`],
+      ['another name', (token: string) => `Authorisation: Bearer ${token}`],
+      ['a name with an underscore', (token: string) => `HTTP_AUTHORIZATION: Bearer ${token}`],
+    ])('%s is refused', async (_, write) => {
+      const token = await app.sign();
+      const answer = await app.sendRaw(rawGet('/admin', write(token)));
+
+      expect(answer).toMatch(/^HTTP\/1\.1 4\d\d /);
+      expect(reached).toEqual([]);
+    });
+
+    it('a token in the trailers of a body is none (RFC 9110 §6.5.1)', async () => {
+      const token = await app.sign({ scope: 'admin' });
+      const lines = [
+        'POST /admin HTTP/1.1',
+        'Host: localhost',
+        'Connection: close',
+        'Content-Type: application/json',
+        'Transfer-Encoding: chunked',
+        'Trailer: Authorization',
+        '',
+        '2',
+        '{}',
+        '0',
+        `Authorization: Bearer ${token}`,
+        '',
+        '',
+      ];
+
+      expect(await app.sendRaw(lines.join('\r\n'))).toMatch(/^HTTP\/1\.1 401 /);
+      expect(reached).toEqual([]);
+    });
+
+    it('a token of one request is not that of the next on the same connection', async () => {
+      const token = await app.sign({ scope: 'admin' });
+      const first = rawGet('/admin', `Authorization: Bearer ${token}`).replace(
+        'Connection: close',
+        'Connection: keep-alive',
+      );
+      const answer = await app.sendRaw(`${first}${rawGet('/admin')}`);
+
+      expect(answer.match(/^HTTP\/1\.1 \d+/gm)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 401']);
+      expect(reached).toEqual(['admin.list']);
+    });
+
+    it.each([
+      'Upgrade: websocket\r\nSec-WebSocket-Version: 13',
+      'Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA',
+      'Expect: 100-continue',
+      'X-Original-URL: /open/who',
+      'X-Rewrite-URL: /open/who',
+      'X-Forwarded-Prefix: /open',
+      'X-Middleware-Subrequest: admin',
+    ])('a request with %j meets the guard like any other', async (header) => {
+      expect(await app.sendRaw(rawGet('/admin', header))).toMatch(
+        /^(?:HTTP\/1\.1 100 Continue\r\n\r\n)?HTTP\/1\.1 401 /,
+      );
+      expect(reached).toEqual([]);
+    });
+  });
+
   describe('methods and paths (SEMANTICS 5; CVE-2025-69211, CVE-2026-2293, -33011, -54281)', () => {
     it('HEAD is refused where GET is, and reaches nothing', async () => {
       for (const path of ['/admin', '/admin/users/1', '/one/token', '/methods/all']) {
@@ -1067,6 +1133,32 @@ describe.each(ADAPTERS)('settings of the application on %s', (adapter) => {
     expect(statuses).toEqual([200, 403, 200, 403]);
     expect(reached).toEqual(['version 1', 'version 2']);
   });
+});
+
+it('a router of Fastify that forgives spelling brings every spelling to the guard (CVE-2026-2293)', async () => {
+  const app = await startProtectedApp([Admin], {
+    adapter: 'fastify',
+    fastify: {
+      routerOptions: {
+        ignoreTrailingSlash: true,
+        ignoreDuplicateSlashes: true,
+        caseSensitive: false,
+        useSemicolonDelimiter: true,
+      },
+    },
+  });
+  const token = await app.sign({ scope: 'admin' });
+  for (const path of ['/admin', '/admin/', '//admin', '//admin//', '/ADMIN', '/admin;a=b']) {
+    const statuses = [
+      (await app.send(path)).status,
+      (await app.send(path, { token: await app.sign() })).status,
+      (await app.send(path, { token })).status,
+    ];
+    expect([path, ...statuses]).toEqual([path, 401, 403, 200]);
+  }
+  await app.close();
+
+  expect(reached).toHaveLength(6);
 });
 
 describe.each(ADAPTERS)('when something behind the guard fails on %s', (adapter) => {

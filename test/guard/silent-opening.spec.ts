@@ -14,6 +14,7 @@ import {
   Module,
   Scope,
   type Type,
+  UseGuards,
 } from '@nestjs/common';
 import { LazyModuleLoader } from '@nestjs/core';
 import { type CustomTransportStrategy, MessagePattern, Server } from '@nestjs/microservices';
@@ -897,6 +898,50 @@ describe('message handlers of a hybrid application, to which global guards do no
     }
 
     expect((await callHybrid(Both)).answer).not.toContain(SECRET);
+  });
+
+  it('a message handler of a class that a decorator put behind a proxy', async () => {
+    const InProxy =
+      (): ClassDecorator =>
+      (target): never =>
+        new Proxy(target, {}) as never;
+
+    @Controller()
+    @InProxy()
+    class Proxied {
+      @MessagePattern('message')
+      get(): string {
+        return SECRET;
+      }
+    }
+
+    expect((await callHybrid(Proxied)).answer).not.toContain(SECRET);
+  });
+
+  it('a message handler of request scope', async () => {
+    @Controller({ scope: Scope.REQUEST })
+    class Scoped {
+      @MessagePattern('message')
+      get(): string {
+        return SECRET;
+      }
+    }
+
+    expect((await callHybrid(Scoped)).answer).not.toContain(SECRET);
+  });
+
+  it('a message handler beside a guard of its own that allows everything', async () => {
+    @UseGuards({ canActivate: () => true })
+    @Controller()
+    class Allowing {
+      @UseGuards({ canActivate: () => true })
+      @MessagePattern('message')
+      get(): string {
+        return SECRET;
+      }
+    }
+
+    expect((await callHybrid(Allowing)).answer).not.toContain(SECRET);
   });
 
   it('a message handler bound in the constructor', async () => {

@@ -400,7 +400,17 @@ describe('audience', () => {
     expect(await verdictOn(issuer, token)).toBe('accepted');
   });
 
-  const nobody: unknown[] = ['', [], [''], [AUDIENCE, ''], [AUDIENCE, 1], [undefined], 'a\u0000'];
+  const holed = Object.assign([AUDIENCE], { length: 2 });
+  const nobody: unknown[] = [
+    '',
+    [],
+    [''],
+    [AUDIENCE, ''],
+    [AUDIENCE, 1],
+    [undefined],
+    'a\u0000',
+    holed,
+  ];
 
   it.each(nobody.map((audience) => [audience]))('refuses %j', async (audience) => {
     const options = { audience } as SignOptions;
