@@ -7,11 +7,15 @@ import { AccessError } from '../kernel/errors.js';
 
 /** What Express and Fastify requests have in common, as far as it is read here. */
 export interface HttpRequest {
-  readonly headers: { readonly authorization?: string | undefined };
+  readonly headers: {
+    readonly authorization?: string | undefined;
+    readonly 'content-type'?: string | undefined;
+  };
   /** Fastify keeps Node's request here; an Express request is Node's. */
   readonly raw?: NodeRequest;
   readonly url?: string;
   readonly rawHeaders?: readonly string[];
+  readonly body?: unknown;
 }
 
 interface NodeRequest {
@@ -20,8 +24,10 @@ interface NodeRequest {
 }
 
 const AUTHORIZATION = 'authorization';
-// Scheme names are case-insensitive and one or more spaces follow (RFC 9110 §11.1, §11.4).
-const BEARER = /^bearer(?: +|$)/i;
+// Scheme names are case-insensitive (RFC 9110 §11.1). RFC 6750 §2.1 lets more than one space follow;
+// one is what clients send, and a token has one spelling.
+const BEARER = /^bearer(?: |$)/i;
+const FORM = /^application\/x-www-form-urlencoded\b/i;
 
 /**
  * The bearer token, or `undefined` when the request carries none.
@@ -37,6 +43,7 @@ export function readBearerToken(request: HttpRequest): string | undefined {
     throw ambiguous('more than one Authorization header');
   }
   if (hasQueryToken(url)) throw ambiguous('a token in the header and in the query string');
+  if (hasFormToken(request)) throw ambiguous('a token in the header and in the form');
   const scheme = BEARER.exec(authorization);
   return scheme === null ? undefined : authorization.slice(scheme[0].length);
 }
@@ -46,6 +53,12 @@ function hasQueryToken(url: string): boolean {
   const start = url.indexOf('?');
   if (start < 0 || !/token|%/i.test(url)) return false;
   return new URLSearchParams(url.slice(start + 1).replaceAll(';', '&')).has('access_token');
+}
+
+/** RFC 6750 §2.2, which is never read; beside a header it is a second token. */
+function hasFormToken({ body, headers }: HttpRequest): boolean {
+  if (typeof body !== 'object' || body === null || !('access_token' in body)) return false;
+  return FORM.test(headers['content-type'] ?? '');
 }
 
 function countAuthorization(rawHeaders: readonly string[]): number {

@@ -46,7 +46,18 @@ const FORBIDDEN_MEMBERS = [
   'zip',
   'enc',
   'b64',
+  // Of an encrypted token (RFC 7516 §4.1, RFC 7518 §4): this one is signed.
+  'epk',
+  'apu',
+  'apv',
+  'iv',
+  'tag',
+  'p2s',
+  'p2c',
 ] as const;
+
+/** RFC 7519 §5.2: the payload is another token, not claims. */
+const NESTED = /^(?:application\/)?jwt$/i;
 
 /**
  * Splits a token into its three parts.
@@ -82,10 +93,13 @@ export function readHeader({ header }: CompactToken): JoseHeader {
   if (FORBIDDEN_MEMBERS.some((name) => name in members)) {
     throw new TokenError('ERR_TOKEN_HEADER', 'the header has a member that is never honoured');
   }
-  const { alg, kid, typ } = members;
+  const { alg, kid, typ, cty } = members;
   if (typeof alg !== 'string') throw new TokenError('ERR_TOKEN_HEADER', 'alg is not a string');
   if (!isOptionalString(kid)) throw new TokenError('ERR_TOKEN_HEADER', 'kid is not a string');
   if (!isOptionalString(typ)) throw new TokenError('ERR_TOKEN_HEADER', 'typ is not a string');
+  if (!isOptionalString(cty) || NESTED.test(cty ?? '')) {
+    throw new TokenError('ERR_TOKEN_HEADER', 'cty is that of a nested token, or not a string');
+  }
   return { alg, kid, typ };
 }
 

@@ -38,14 +38,9 @@ describe.each([
     `bearer ${TOKEN}`,
     `BEARER ${TOKEN}`,
     `bEaReR ${TOKEN}`,
-    `Bearer  ${TOKEN}`,
-    `Bearer        ${TOKEN}`,
-  ])(
-    'takes %j: schemes have no case and any number of spaces (RFC 9110 §11.1, §11.4)',
-    (header) => {
-      expect(read(header)).toBe(TOKEN);
-    },
-  );
+  ])('takes %j: schemes have no case (RFC 9110 §11.1)', (header) => {
+    expect(read(header)).toBe(TOKEN);
+  });
 
   it.each([
     ['no header', undefined],
@@ -70,7 +65,8 @@ describe.each([
 
   it.each([
     ['nothing behind the scheme', 'Bearer', ''],
-    ['spaces behind the scheme', 'Bearer   ', ''],
+    ['spaces behind the scheme', 'Bearer   ', '  '],
+    ['a second space before the token', `Bearer  ${TOKEN}`, ` ${TOKEN}`],
     ['a space behind the token', `Bearer ${TOKEN} `, `${TOKEN} `],
     ['two tokens', `Bearer ${TOKEN} ${TOKEN}`, `${TOKEN} ${TOKEN}`],
     ['a list', `Bearer ${TOKEN}, Bearer ${TOKEN}`, `${TOKEN}, Bearer ${TOKEN}`],
@@ -83,9 +79,21 @@ describe.each([
   it('reads a very long header in no time', () => {
     const started = process.hrtime.bigint();
 
-    expect(read(`Bearer${' '.repeat(100_000)}x`)).toBe('x');
+    expect(read(`Bearer${' '.repeat(100_000)}x`)).toHaveLength(100_000);
     expect(read('Bearer '.repeat(20_000))).toHaveLength(7 * 19_999);
     expect(process.hrtime.bigint() - started).toBeLessThan(500_000_000n);
+  });
+
+  it('refuses a token in the header and one in a form (RFC 6750 §2.2)', () => {
+    const form = { 'content-type': 'application/x-www-form-urlencoded; charset=utf-8' };
+    const json = { 'content-type': 'application/json' };
+    const withBody = (type: object): HttpRequest => ({
+      ...platform({ headers: { authorization: `Bearer ${TOKEN}`, ...type }, rawHeaders: [] }),
+      body: { access_token: 'x' },
+    });
+
+    expect(refusalOf(withBody(form))).toBe('ERR_ACCESS_AMBIGUOUS_CREDENTIALS');
+    expect(readBearerToken(withBody(json))).toBe(TOKEN);
   });
 
   it.each([

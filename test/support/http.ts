@@ -19,7 +19,7 @@ export interface RequestOptions {
   readonly handsOutTokens?: 'yes';
 }
 
-const agent = new Agent({ keepAlive: true, maxSockets: 50 });
+const agent = new Agent({ keepAlive: true, maxSockets: 50, timeout: 4_000 });
 
 /** Sends one request. The path goes out byte for byte as given. */
 export function send(base: string, path: string, options: RequestOptions = {}): Promise<Answer> {
