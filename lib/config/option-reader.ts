@@ -45,6 +45,11 @@ export class OptionReader {
     }
   }
 
+  /** Whether nothing was found wrong with these options, so that a rule between them means something. */
+  isSound(...paths: readonly string[]): boolean {
+    return !this.#problems.some(({ path }) => paths.includes(path));
+  }
+
   /** Notes that a value has a wrong kind or form. */
   refuse(path: string, fix: string): void {
     const value = this.get(path);
@@ -52,16 +57,21 @@ export class OptionReader {
   }
 
   /** Refuses members other than `known`, with the nearest known name. */
-  expectOnly(path: string, known: readonly string[]): void {
+  expectOnly(path: string, known: readonly string[], elsewhere: readonly string[] = []): void {
     const value = this.get(path);
     if (value === undefined && path !== '') return;
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-      this.refuse(path === '' ? 'options' : path, `Write an object with ${known.join(', ')}`);
+      const problem = value === undefined ? 'it is missing' : `it is ${kindOf(value)}`;
+      this.add(path === '' ? 'options' : path, problem, `Write an object with ${known.join(', ')}`);
       return;
     }
     for (const name of Object.keys(value).filter((key) => !known.includes(key))) {
       const full = path === '' ? name : `${path}.${name}`;
-      this.add(full, 'it is not an option', `${suggest(name, known)}Known are ${known.join(', ')}`);
+      this.add(
+        full,
+        'it is not an option',
+        `${suggest(name, [...known, ...elsewhere])}Known are ${known.join(', ')}`,
+      );
     }
   }
 
@@ -121,8 +131,10 @@ export class OptionReader {
   names(path: string): readonly string[] {
     const value = this.get(path);
     if (value === undefined) return Object.freeze([]);
-    if (Array.isArray(value) && value.every((name) => typeof name === 'string' && name !== '')) {
-      return Object.freeze([...(value as string[])]);
+    // A copy has no holes, which `every` would skip.
+    const names: unknown[] = Array.isArray(value) ? [...(value as unknown[])] : [undefined];
+    if (names.every((name) => typeof name === 'string' && name !== '')) {
+      return Object.freeze(names as string[]);
     }
     this.refuse(path, "Write a list of claim names, such as ['client_id']");
     return [];

@@ -40,7 +40,22 @@ export async function resolveConfig(
   nodeEnv: string | undefined,
 ): Promise<ResolvedConfig> {
   const reader = new OptionReader(options);
-  reader.expectOnly('', ['issuer', 'audience', 'profile', 'keys', 'tokens', 'storage']);
+  try {
+    return await resolve(reader, nodeEnv);
+  } catch (error) {
+    if (error instanceof ConfigError) throw error;
+    // A proxy or a getter of the application threw; what it said can hold anything.
+    reader.add('options', 'reading them failed', 'Write plain objects and lists');
+    throw new ConfigError('ERR_CONFIG_INVALID', reader.problems);
+  }
+}
+
+async function resolve(reader: OptionReader, nodeEnv: string | undefined): Promise<ResolvedConfig> {
+  reader.expectOnly(
+    '',
+    ['issuer', 'audience', 'profile', 'keys', 'tokens', 'storage'],
+    ['guard', 'isGlobal', 'jwksPath'],
+  );
   reader.oneOf('profile', ['service'], 'service');
 
   const issuer = readIssuer(reader);
@@ -79,7 +94,7 @@ function readIssuer(reader: OptionReader): string {
 function readAudiences(reader: OptionReader): readonly string[] {
   const fix = "Name this service, such as 'https://api.example.com' or ['api', 'admin-api']";
   const value = reader.get('audience');
-  const list = Array.isArray(value) ? (value as unknown[]) : [value];
+  const list = Array.isArray(value) ? [...(value as unknown[])] : [value];
   if (list.length === 0 || !list.every(isIdentifier)) {
     reader.refuse('audience', fix);
     return [];
@@ -115,7 +130,7 @@ function readTokens(reader: OptionReader): TokenLengths {
     max: DAY,
   });
   const lifetimeJitter = reader.duration('tokens.lifetimeJitter', 0, whole);
-  if (lifetimeJitter * 2 > accessTtl) {
+  if (reader.isSound('tokens.accessTtl') && lifetimeJitter * 2 > accessTtl) {
     reader.add(
       'tokens.lifetimeJitter',
       'it is more than half of tokens.accessTtl',
@@ -186,18 +201,18 @@ function checkRotation(
   lengths: Pick<KeysConfig, 'rotateEvery' | 'publishAhead' | 'jwksMaxAge'> & { leeway: number },
 ): void {
   const { rotateEvery, publishAhead, jwksMaxAge, leeway } = lengths;
-  if (publishAhead <= jwksMaxAge + leeway) {
-    reader.add(
-      'keys.publishAhead',
-      `'${formatDuration(publishAhead)}' is not longer than keys.jwksMaxAge plus tokens.leeway`,
-      `Write more than '${formatDuration(jwksMaxAge + leeway)}', or lower keys.jwksMaxAge`,
-    );
-  }
-  if (rotateEvery <= publishAhead) {
+  if (reader.isSound('keys.publishAhead') && rotateEvery <= publishAhead) {
     reader.add(
       'keys.rotateEvery',
       `'${formatDuration(rotateEvery)}' is not longer than keys.publishAhead`,
       `Write more than '${formatDuration(publishAhead)}'`,
+    );
+  }
+  if (reader.isSound('keys.jwksMaxAge', 'tokens.leeway') && publishAhead <= jwksMaxAge + leeway) {
+    reader.add(
+      'keys.publishAhead',
+      `'${formatDuration(publishAhead)}' is not longer than keys.jwksMaxAge plus tokens.leeway`,
+      `Write more than '${formatDuration(jwksMaxAge + leeway)}', or lower keys.jwksMaxAge`,
     );
   }
 }
@@ -213,6 +228,8 @@ async function readSigningKey(reader: OptionReader): Promise<SigningKey | null> 
   }
   const algorithm = reader.get('keys.algorithm');
   const source = { ...value } as Record<string, unknown>;
+  // RFC 7517 §4: a JWK may have members nobody knows; what wraps a PEM is ours.
+  if ('pem' in source) reader.expectOnly(path, ['pem', 'algorithm', 'kid']);
   const named = 'pem' in source ? 'algorithm' : 'alg';
   if (source[named] === undefined && algorithm !== undefined) source[named] = algorithm;
   if (algorithm !== undefined && source[named] !== algorithm) {
@@ -240,23 +257,27 @@ async function readSigningKey(reader: OptionReader): Promise<SigningKey | null> 
 function resolveMaxLifetime(
   reader: OptionReader,
   { accessTtl, leeway }: TokenLengths,
-  { signingKey, retainFor }: KeysConfig,
+  { retainFor }: KeysConfig,
 ): number {
-  const longestKept = signingKey === null ? retainFor - leeway : Infinity;
+  const rotates = reader.get('keys.signingKey') === undefined;
+  const longestKept = rotates ? retainFor - leeway : Infinity;
   const roomy = Math.floor(Math.min(HOUR, longestKept) / SECOND) * SECOND;
   const maxLifetime = reader.duration('tokens.maxLifetime', Math.max(accessTtl, roomy), {
     step: SECOND,
     min: SECOND,
     max: DAY,
   });
-  if (maxLifetime < accessTtl) {
+  if (reader.isSound('tokens.accessTtl') && maxLifetime < accessTtl) {
     reader.add(
       'tokens.maxLifetime',
       `'${formatDuration(maxLifetime)}' is shorter than tokens.accessTtl`,
       `Write at least '${formatDuration(accessTtl)}'`,
     );
   }
-  if (maxLifetime > longestKept) {
+  if (
+    reader.isSound('tokens.leeway', 'tokens.maxLifetime', 'tokens.accessTtl') &&
+    maxLifetime > longestKept
+  ) {
     reader.add(
       'keys.retainFor',
       `'${formatDuration(retainFor)}' is shorter than the longest token plus tokens.leeway`,

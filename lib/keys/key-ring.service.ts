@@ -231,6 +231,8 @@ export class KeyRingService implements OnModuleDestroy {
       const stored = await this.#store.load();
       // A store that lost the ring gets it back: verifiers know these keys, and would not know others.
       const ring = stored === null ? (this.#snapshot?.ring ?? EMPTY_RING) : parseRing(stored.ring);
+      // Nobody changes a ring it cannot read: a change could hide what is wrong with it.
+      if (stored !== null && this.#text !== stored.ring) await this.#snapshots.of(ring);
       const now = this.#clock.now();
       const fresh = await Promise.all(
         algorithmsNeeded(ring, now).map((algorithm) => this.#generate(algorithm)),

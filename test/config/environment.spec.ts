@@ -1,0 +1,189 @@
+import { nodeEnv, optionsFromEnvironment } from '../../lib/config/environment.js';
+import { resolveConfig } from '../../lib/config/resolve-config.js';
+import { newPrivateJwk } from '../support/token-mother.js';
+import { pathsOf, problemsOf, refusalOf, saidOf } from './config-problems.js';
+
+type Variables = Record<string, string | undefined>;
+
+const REQUIRED = { JWT_ISSUER: 'https://issuer.example', JWT_AUDIENCE: 'https://api.example' };
+const read = (variables: Variables = {}): ReturnType<typeof optionsFromEnvironment> =>
+  optionsFromEnvironment({ ...REQUIRED, ...variables });
+
+let jwk: Awaited<ReturnType<typeof newPrivateJwk>>;
+
+beforeAll(async () => {
+  jwk = await newPrivateJwk();
+});
+
+describe('optionsFromEnvironment', () => {
+  it('reads what is required and leaves the rest to the defaults', async () => {
+    expect(await read()).toEqual({
+      issuer: 'https://issuer.example',
+      audience: 'https://api.example',
+    });
+  });
+
+  it.each([
+    ['JWT_ISSUER', 'https://other.example', { issuer: 'https://other.example' }],
+    ['JWT_AUDIENCE', 'other', { audience: 'other' }],
+    ['JWT_PROFILE', 'service', { profile: 'service' }],
+    ['JWT_ROTATE_EVERY', '7d', { keys: { rotateEvery: '7d' } }],
+    ['JWT_PUBLISH_AHEAD', '2h', { keys: { publishAhead: '2h' } }],
+    ['JWT_RETAIN_FOR', '2h', { keys: { retainFor: '2h' } }],
+    ['JWT_ACCESS_TTL', '5m', { tokens: { accessTtl: '5m' } }],
+  ])('%s=%s', async (variable, text, options) => {
+    expect(await read({ [variable]: text })).toMatchObject(options);
+  });
+
+  it('JWT_SIGNING_JWK as JSON, which the resolver takes as a key', async () => {
+    const options = await read({ JWT_SIGNING_JWK: JSON.stringify(jwk) });
+    expect(options).toMatchObject({ keys: { signingKey: jwk } });
+    const { keys } = await resolveConfig(options, 'test');
+    expect(keys.signingKey?.kid).toBe(jwk.kid);
+  });
+
+  it('several variables of one section', async () => {
+    const variables = { JWT_ROTATE_EVERY: '7d', JWT_PUBLISH_AHEAD: '2h', JWT_RETAIN_FOR: '2h' };
+    expect(await read(variables)).toMatchObject({
+      keys: { rotateEvery: '7d', publishAhead: '2h', retainFor: '2h' },
+    });
+  });
+
+  it('leaves variables alone that are none of its own, and unset ones', async () => {
+    const options = await read({
+      JWT_ISSUER_URL: 'x',
+      jwt_access_ttl: '1s',
+      PATH: '/bin',
+      JWT_ACCESS_TTL: undefined,
+    });
+    expect(options).toEqual(await read());
+  });
+
+  it('by default reads the environment of the process', async () => {
+    const before = process.env['JWT_ISSUER'];
+    process.env['JWT_ISSUER'] = 'https://process.example';
+    process.env['JWT_AUDIENCE'] = 'process';
+    try {
+      expect(await optionsFromEnvironment()).toEqual({
+        issuer: 'https://process.example',
+        audience: 'process',
+      });
+    } finally {
+      if (before === undefined) delete process.env['JWT_ISSUER'];
+      else process.env['JWT_ISSUER'] = before;
+      delete process.env['JWT_AUDIENCE'];
+    }
+  });
+
+  it.each([
+    'JWT_ISSUER',
+    'JWT_AUDIENCE',
+    'JWT_PROFILE',
+    'JWT_SIGNING_JWK',
+    'JWT_ROTATE_EVERY',
+    'JWT_PUBLISH_AHEAD',
+    'JWT_RETAIN_FOR',
+    'JWT_ACCESS_TTL',
+  ])('%s set to nothing is a mistake, not a default', async (variable) => {
+    expect(await problemsOf(read({ [variable]: '' }))).toEqual([
+      { path: variable, problem: 'it is empty', fix: 'Give it a value, or unset it' },
+    ]);
+  });
+
+  it.each([
+    ['JWT_ISSUER', undefined, 'it is missing'],
+    ['JWT_AUDIENCE', undefined, 'it is missing'],
+    ['JWT_ISSUER', ' ', 'it is a text of another form'],
+    ['JWT_PROFILE', 'production', 'it is none of its values'],
+    ['JWT_ROTATE_EVERY', '30', 'it is a text of another form'],
+    ['JWT_PUBLISH_AHEAD', '1 day', 'it is a text of another form'],
+    ['JWT_RETAIN_FOR', '0s', 'it is too short'],
+    ['JWT_ACCESS_TTL', '900', 'it is a text of another form'],
+    ['JWT_ACCESS_TTL', '1500ms', 'it is not in whole seconds'],
+  ])('%s=%p: %s', async (variable, text, problem) => {
+    expect(await saidOf(read({ [variable]: text }))).toEqual([`${variable}: ${problem}`]);
+  });
+
+  it.each([
+    ['no JSON', 'MIGHAgEAMBMGByqGSM49'],
+    ['half of it', '{"kty":"EC","d":"s3cr3t-s3cr3t'],
+    ['a list', '[{"kty":"EC"}]'],
+    ['null', 'null'],
+    ['a text', '"s3cr3t-s3cr3t"'],
+    ['a JWK Set', '{"keys":[]}'],
+    ['an empty object', '{}'],
+    ['single quotes, as shells leave them', "'{}'"],
+    ['a member twice', '{"kty":"EC","alg":"ES256","alg":"ES384"}'],
+    ['a byte order mark', '\ufeff{"kty":"EC"}'],
+  ])('JWT_SIGNING_JWK that is or has %s: one problem, under its name', async (_rule, text) => {
+    const error = await refusalOf(read({ JWT_SIGNING_JWK: text }));
+    expect(error.problems.map(({ path }) => path)).toEqual(['JWT_SIGNING_JWK']);
+    expect(error.message).not.toContain('s3cr3t');
+  });
+
+  it.each([
+    ['a public key', { d: undefined }, 'JWT_SIGNING_JWK'],
+    ['a key for encryption', { use: 'enc' }, 'JWT_SIGNING_JWK'],
+    ['no alg', { alg: undefined }, 'JWT_SIGNING_JWK'],
+    ['a bad kid', { kid: 'a b' }, 'JWT_SIGNING_JWK.kid'],
+  ])('JWT_SIGNING_JWK that is or has %s', async (_rule, change, path) => {
+    const text = JSON.stringify({ ...jwk, ...change });
+    const error = await refusalOf(read({ JWT_SIGNING_JWK: text }));
+    expect(error.problems.map((problem) => problem.path)).toEqual([path]);
+    expect(error.message).not.toContain(jwk['x']);
+    expect(error.message).not.toContain(jwk['d']);
+  });
+
+  it('reports all problems at once, each by the name of its variable, and no value', async () => {
+    const variables = {
+      JWT_ISSUER: '',
+      JWT_PROFILE: 's3cr3t',
+      JWT_SIGNING_JWK: '{"d":"s3cr3t',
+      JWT_ROTATE_EVERY: 's3cr3t',
+      JWT_ACCESS_TTL: 's3cr3t',
+    };
+    const error = await refusalOf(optionsFromEnvironment(variables));
+    expect(error.problems.map(({ path }) => path).toSorted()).toEqual([
+      'JWT_ACCESS_TTL',
+      'JWT_AUDIENCE',
+      'JWT_ISSUER',
+      'JWT_PROFILE',
+      'JWT_ROTATE_EVERY',
+      'JWT_SIGNING_JWK',
+    ]);
+    expect(error.message).not.toContain('s3cr3t');
+  });
+
+  it('names variables also where one rule speaks of another option', async () => {
+    const [problem] = await problemsOf(read({ JWT_ROTATE_EVERY: '1h' }));
+    expect(problem).toMatchObject({
+      path: 'JWT_ROTATE_EVERY',
+      problem: expect.stringContaining('JWT_PUBLISH_AHEAD'),
+    });
+    const [retention] = await problemsOf(read({ JWT_RETAIN_FOR: '5m' }));
+    expect(retention).toMatchObject({
+      path: 'JWT_RETAIN_FOR',
+      fix: expect.stringContaining('JWT_ACCESS_TTL'),
+    });
+    const text = JSON.stringify(jwk);
+    const [fixed, ...others] = await problemsOf(
+      read({ JWT_SIGNING_JWK: text, JWT_ROTATE_EVERY: '7d' }),
+    );
+    expect(others).toEqual([]);
+    expect(fixed).toMatchObject({
+      path: 'JWT_ROTATE_EVERY',
+      fix: expect.stringContaining('JWT_SIGNING_JWK'),
+    });
+  });
+
+  it('a signing key that is no JSON and the lengths it rules out, together', async () => {
+    const attempt = read({ JWT_SIGNING_JWK: 'garbage', JWT_ROTATE_EVERY: '7d' });
+    expect(await pathsOf(attempt)).toContain('JWT_SIGNING_JWK');
+  });
+});
+
+describe('nodeEnv', () => {
+  it('is NODE_ENV of the process', () => {
+    expect(nodeEnv()).toBe(process.env['NODE_ENV']);
+  });
+});

@@ -1,0 +1,119 @@
+import { EventLog } from '../../lib/events/event-log.js';
+import {
+  type SecurityEvent,
+  SecurityEvents,
+  type SecurityEventType,
+} from '../../lib/events/security-events.js';
+import { breakLog, captureLog, type LogLine } from './captured-log.js';
+
+const at = new Date(Date.UTC(2026, 10, 22));
+const key = { at, kid: 'key-1', algorithm: 'ES256' };
+
+/** Compiles only while every type of event has its row. */
+const ROWS: {
+  readonly [Type in SecurityEventType]: {
+    readonly event: SecurityEvent<Type>;
+    readonly level: LogLine['level'];
+    readonly text: string;
+  };
+} = {
+  'key.published': {
+    event: { ...key, type: 'key.published', signsFrom: new Date(Date.UTC(2026, 10, 23)) },
+    level: 'log',
+    text: 'key.published kid=key-1 algorithm=ES256 signsFrom=2026-11-23T00:00:00.000Z',
+  },
+  'key.signing': {
+    event: { ...key, type: 'key.signing' },
+    level: 'log',
+    text: 'key.signing kid=key-1 algorithm=ES256',
+  },
+  'key.verifying': {
+    event: { ...key, type: 'key.verifying', retiresAt: new Date(Date.UTC(2026, 10, 24)) },
+    level: 'log',
+    text: 'key.verifying kid=key-1 algorithm=ES256 retiresAt=2026-11-24T00:00:00.000Z',
+  },
+  'key.retired': {
+    event: { ...key, type: 'key.retired' },
+    level: 'log',
+    text: 'key.retired kid=key-1 algorithm=ES256',
+  },
+  'key.unavailable': {
+    event: { at, type: 'key.unavailable', code: 'ERR_KEY_RING_UNAVAILABLE', detail: 'the store' },
+    level: 'error',
+    text: 'key.unavailable code=ERR_KEY_RING_UNAVAILABLE detail="the store"',
+  },
+  'token.issued': {
+    event: { at, type: 'token.issued', kind: 'access', kid: 'key-1', jti: 'id_1', expiresAt: at },
+    level: 'debug',
+    text: 'token.issued kind=access kid=key-1 jti=id_1 expiresAt=2026-11-22T00:00:00.000Z',
+  },
+  'token.rejected': {
+    event: {
+      at,
+      type: 'token.rejected',
+      requestId: 'request-1',
+      handler: 'AccountsController.list',
+      detail: 'the signature does not verify',
+      code: 'ERR_TOKEN_SIGNATURE',
+    },
+    level: 'warn',
+    text: 'token.rejected requestId=request-1 handler=AccountsController.list detail="the signature does not verify" code=ERR_TOKEN_SIGNATURE',
+  },
+  'access.denied': {
+    event: { at, type: 'access.denied', detail: 'a policy', code: 'ERR_ACCESS_DENIED' },
+    level: 'warn',
+    text: 'access.denied detail="a policy" code=ERR_ACCESS_DENIED',
+  },
+};
+
+let events: SecurityEvents;
+let log: readonly LogLine[];
+let eventLog: EventLog;
+
+beforeEach(() => {
+  log = captureLog();
+  events = new SecurityEvents();
+  eventLog = new EventLog(events);
+});
+
+afterEach(() => eventLog.onModuleDestroy());
+
+describe('EventLog', () => {
+  it.each(Object.entries(ROWS))('writes %s as one line', (_type, { event, level, text }) => {
+    events.emit(event);
+    expect(log).toEqual([{ level, context: 'JwtHardening', text }]);
+  });
+
+  it.each([
+    ['a line feed', 'a\nb'],
+    ['a line break', 'a\r\nERROR [JwtHardening] forged line'],
+    ['a NUL and an escape sequence of terminals', 'a\u0000\u001b[31m'],
+    ['a delete and a one-byte escape sequence', 'a\u007f\u009b31m'],
+    ['line separators of Unicode', 'a\u2028b\u2029c\u0085'],
+  ])('cannot be made to write a second line or a control character by %s', (_rule, detail) => {
+    events.emit({ at, type: 'access.denied', detail, code: 'ERR_ACCESS_DENIED' });
+    expect(log).toHaveLength(1);
+    // oxlint-disable-next-line no-control-regex -- they are what must not be there
+    expect(log[0]?.text).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/);
+  });
+
+  it('quotes a value that could pass for another field', () => {
+    const detail = 'x code=ERR_FORGED';
+    events.emit({ at, type: 'access.denied', detail, code: 'ERR_ACCESS_DENIED' });
+    expect(log[0]?.text).toBe('access.denied detail="x code=ERR_FORGED" code=ERR_ACCESS_DENIED');
+  });
+
+  it('that cannot write does not keep the event from others, nor the emitter from its work', () => {
+    const listener = jest.fn();
+    events.on('key.signing', listener);
+    breakLog();
+    expect(() => events.emit(ROWS['key.signing'].event)).not.toThrow();
+    expect(listener).toHaveBeenCalledTimes(1);
+  });
+
+  it('is silent once the module is destroyed', () => {
+    eventLog.onModuleDestroy();
+    events.emit(ROWS['key.signing'].event);
+    expect(log).toEqual([]);
+  });
+});

@@ -1,0 +1,128 @@
+import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+
+import { algorithmRow } from '../../lib/keys/algorithms.js';
+import { generateSigningKey, type SigningKey } from '../../lib/keys/key-material.js';
+import {
+  createSignature,
+  type SignatureCheck,
+  SignatureVerifier,
+} from '../../lib/keys/signature.js';
+
+const INPUT = Buffer.from('header.payload');
+
+async function checkOf(key: SigningKey): Promise<SignatureCheck> {
+  const signature = await createSignature(key.row, key.privateKey, INPUT);
+  return { row: key.row, key: key.verifyWith, input: INPUT, signature };
+}
+
+const spoiled = (check: SignatureCheck): SignatureCheck => ({
+  ...check,
+  input: Buffer.from('header.other'),
+});
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+
+describe('createSignature', () => {
+  it('answers later, with the signature of exactly these bytes', async () => {
+    const key = await generateSigningKey('Ed25519');
+    const pending = createSignature(key.row, key.privateKey, INPUT);
+    expect(pending).toBeInstanceOf(Promise);
+    // Ed25519 signs the same bytes the same way each time (RFC 8032 §5.1.6).
+    expect(await createSignature(key.row, key.privateKey, INPUT)).toEqual(await pending);
+    expect(await createSignature(key.row, key.privateKey, Buffer.from('b'))).not.toEqual(
+      await pending,
+    );
+  });
+
+  it('rejects when the key cannot sign, instead of throwing past the promise', async () => {
+    const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const attempt = createSignature(algorithmRow('ES256'), publicKey, INPUT);
+    await expect(attempt).rejects.toMatchObject({ code: 'ERR_CRYPTO_INVALID_KEY_OBJECT_TYPE' });
+  });
+});
+
+describe('SignatureVerifier', () => {
+  let check: SignatureCheck;
+
+  beforeAll(async () => {
+    check = await checkOf(await generateSigningKey('ES256'));
+  });
+
+  it('answers at once while idle', () => {
+    expect(new SignatureVerifier().verify(check)).toBe(true);
+    expect(new SignatureVerifier().verify(spoiled(check))).toBe(false);
+  });
+
+  it('hands a second check of the same turn to the thread pool, with the same verdict', async () => {
+    const verifier = new SignatureVerifier();
+    expect(verifier.verify(check)).toBe(true);
+    const right = verifier.verify(check);
+    const wrong = verifier.verify(spoiled(check));
+    expect(right).toBeInstanceOf(Promise);
+    expect(wrong).toBeInstanceOf(Promise);
+    expect(await Promise.all([right, wrong])).toEqual([true, false]);
+  });
+
+  it('is idle again in a later turn, once the pool is empty', async () => {
+    const verifier = new SignatureVerifier();
+    void verifier.verify(check);
+    await verifier.verify(check);
+    await nextTurn();
+    expect(verifier.verify(check)).toBe(true);
+  });
+
+  it('stays out of the way while the pool works, however many turns that takes', async () => {
+    const verifier = new SignatureVerifier();
+    // Goes on in the poll phase, which the next turn follows without asking the pool in between.
+    await stat(__filename);
+    void verifier.verify(check);
+    const busy = Promise.all(Array.from({ length: 64 }, async () => verifier.verify(check)));
+    await nextTurn();
+    const late = verifier.verify(check);
+    expect(late).toBeInstanceOf(Promise);
+    expect(await busy).toEqual(Array.from({ length: 64 }, () => true));
+    expect(await late).toBe(true);
+  });
+
+  it('mixes up no verdicts: 300 right and wrong checks at once', async () => {
+    const verifier = new SignatureVerifier();
+    const expected = Array.from({ length: 300 }, (_, index) => index % 3 !== 0);
+    const verdicts = expected.map(async (right) => verifier.verify(right ? check : spoiled(check)));
+    expect(await Promise.all(verdicts)).toEqual(expected);
+  });
+
+  it('always answers at once where the check is cheaper than handing it over (RSA)', async () => {
+    const verifier = new SignatureVerifier();
+    const rsa = await checkOf(await generateSigningKey('RS256'));
+    expect([verifier.verify(rsa), verifier.verify(rsa), verifier.verify(spoiled(rsa))]).toEqual([
+      true,
+      true,
+      false,
+    ]);
+  });
+
+  it.each([
+    ['an empty signature', Buffer.alloc(0)],
+    ['a signature of zeros (CVE-2022-21449)', Buffer.alloc(64)],
+    ['a signature that is one byte short', Buffer.alloc(63, 1)],
+    ['a signature that is one byte long', Buffer.alloc(65, 1)],
+    ['a huge signature', Buffer.alloc(100_000, 1)],
+  ])('answers no for %s, idle or busy, and never throws', async (_rule, signature) => {
+    const verifier = new SignatureVerifier();
+    expect(verifier.verify({ ...check, signature })).toBe(false);
+    expect(await verifier.verify({ ...check, signature })).toBe(false);
+  });
+
+  it('does not count a check as running once it failed', async () => {
+    const verifier = new SignatureVerifier();
+    const { privateKey } = generateKeyPairSync('x25519');
+    const unusable: KeyObject = createPublicKey(privateKey);
+    const broken: SignatureCheck = { ...check, key: { key: unusable } };
+    void verifier.verify(check);
+    const refused = (async () => verifier.verify(broken))().catch(() => false);
+    expect(await refused).toBe(false);
+    await nextTurn();
+    expect(verifier.verify(check)).toBe(true);
+  });
+});

@@ -1,0 +1,75 @@
+import { KeyStore, type StoredKeyRing } from '../../lib/keys/key-store.js';
+
+export type Trouble = 'none' | 'load fails' | 'replace fails' | 'always loses';
+
+/** What stores say when they fail: never for clients, nor for our own log. */
+export const STORE_ERROR = new Error('connect ECONNREFUSED redis://user:pa55w0rd@10.0.0.7:6379');
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+
+/**
+ * A key store somewhere else: every call takes a turn of the event loop, so that calls of several
+ * instances interleave; and it can be in trouble.
+ */
+export class TroubledStore extends KeyStore {
+  trouble: Trouble = 'none';
+  /** Whether a change is announced, or the announcement is lost on its way. */
+  announcements: 'delivered' | 'lost' = 'delivered';
+  loads = 0;
+  attempts = 0;
+  /** Every ring that was ever stored, in order. */
+  readonly rings: string[] = [];
+  readonly listeners = new Set<() => void>();
+  #stored: StoredKeyRing | null = null;
+  #held: Promise<void> | undefined;
+
+  /** The answer to the next load stays on its way until it is let go. */
+  holdNextLoad(): () => void {
+    let letGo = (): void => {};
+    this.#held = new Promise((resolve) => {
+      letGo = resolve;
+    });
+    return letGo;
+  }
+
+  async load(): Promise<StoredKeyRing | null> {
+    this.loads++;
+    // What stands now is what the answer says, however long it is on its way.
+    const answer = this.#stored;
+    const held = this.#held;
+    this.#held = undefined;
+    await nextTurn();
+    await held;
+    if (this.trouble === 'load fails') throw STORE_ERROR;
+    return answer;
+  }
+
+  async replace(request: {
+    readonly expectedVersion: number | null;
+    readonly ring: string;
+  }): Promise<boolean> {
+    this.attempts++;
+    await nextTurn();
+    if (this.trouble === 'replace fails') throw STORE_ERROR;
+    if (this.trouble === 'always loses') return false;
+    if ((this.#stored?.version ?? null) !== request.expectedVersion) return false;
+    this.put({ version: (request.expectedVersion ?? 0) + 1, ring: request.ring });
+    return true;
+  }
+
+  onChange(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** What no instance did: an operator, a restored backup, an attacker. */
+  put(stored: StoredKeyRing | null): void {
+    this.#stored = stored;
+    if (stored !== null) this.rings.push(stored.ring);
+    if (this.announcements === 'delivered') for (const listener of this.listeners) listener();
+  }
+
+  get stored(): StoredKeyRing | null {
+    return this.#stored;
+  }
+}
