@@ -1,6 +1,7 @@
 import type { VerifiedToken } from '../tokens/verified-token.js';
 
-const TOKEN = Symbol('nest-jwt-hardening:token');
+/** Registered, so that a second copy of this package in a dependency tree finds the same token. */
+const TOKEN = Symbol.for('nest-jwt-hardening:token');
 
 interface Carrier {
   [TOKEN]?: VerifiedToken;

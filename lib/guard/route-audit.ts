@@ -57,7 +57,12 @@ export class RouteAudit implements OnApplicationBootstrap {
   /** @throws ConfigError `ERR_CONFIG_ROUTES` naming every contradiction */
   onApplicationBootstrap(): void {
     const handlers = discoverHandlers(this.discovery, this.scanner);
-    const problems = [...this.#registrations(), ...handlers.flatMap(contradictions)];
+    const types = [...new Set(handlers.map(({ type }) => type))];
+    const problems = [
+      ...this.#registrations(),
+      ...types.flatMap(replacements),
+      ...handlers.flatMap(contradictions),
+    ];
     if (problems.length > 0) throw new ConfigError('ERR_CONFIG_ROUTES', problems);
     this.#routes = Object.freeze(handlers.flatMap((handler) => this.#describe(handler)));
     if (this.config.printRoutes === 'print') {
@@ -112,6 +117,18 @@ function isGuardedByHand({ type, handler }: DiscoveredHandler): boolean {
   });
 }
 
+function replacements(type: Type): readonly ConfigProblem[] {
+  const prototype = type.prototype as { readonly constructor: Type };
+  if (prototype.constructor.prototype === prototype) return [];
+  return [
+    {
+      path: type.name,
+      problem: 'its prototype names another class as its constructor, which hides what it demands',
+      fix: 'Remove the class decorator that replaces the class, or let it return a subclass',
+    },
+  ];
+}
+
 function contradictions({ type, name }: DiscoveredHandler): readonly ConfigProblem[] {
   const path = `${type.name}.${name}`;
   const demands = demandsOf(type, name);
@@ -122,13 +139,6 @@ function contradictions({ type, name }: DiscoveredHandler): readonly ConfigProbl
       path,
       problem: `it is @Public() and also demands ${describe(restrictions).join(' and ')}`,
       fix: 'Remove @Public(), or the other decorators on the method, its class and what they extend',
-    });
-  }
-  if ((type.prototype as { constructor: Type }).constructor.prototype !== type.prototype) {
-    problems.push({
-      path: type.name,
-      problem: 'its prototype names another class as its constructor, which hides what it demands',
-      fix: 'Remove the class decorator that replaces the class, or let it return a subclass',
     });
   }
   const lost = demandsLostByOverriding(type, name);

@@ -251,12 +251,12 @@ function encode(value: object): string {
 }
 
 function audienceClaim(audience: string | readonly string[]): string | readonly string[] {
-  const list = typeof audience === 'string' ? [audience] : audience;
+  const list = typeof audience === 'string' ? [audience] : [...audience];
   const [first, ...others] = list;
   if (first === undefined || !list.every(isIdentifier)) {
     throw new ClaimError('ERR_CLAIM_INVALID', 'The audience must name at least one service.');
   }
-  return others.length === 0 ? first : [...list];
+  return others.length === 0 ? first : list;
 }
 
 function badSignature(): TokenError {

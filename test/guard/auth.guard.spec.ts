@@ -781,6 +781,24 @@ describe.each(ADAPTERS)('AuthGuard on %s', (adapter) => {
       expect(reached).toEqual([]);
     });
 
+    it('a token in the header and one in a form are a malformed request, one in a form is none', async () => {
+      const token = await app.sign({ scope: 'admin' });
+      const form = `access_token=${token}`;
+      const post = (...headers: string[]): string =>
+        rawGet(
+          '/admin',
+          ...headers,
+          'Content-Type: application/x-www-form-urlencoded',
+          `Content-Length: ${form.length}`,
+        ).replace(/^GET/, 'POST') + form;
+
+      expect(await app.sendRaw(post())).toMatch(/^HTTP\/1\.1 401 [^]*\{"error":"unauthorized"\}/);
+      expect(await app.sendRaw(post(`Authorization: Bearer ${token}`))).toMatch(
+        /^HTTP\/1\.1 400 [^]*\{"error":"invalid_request"\}/,
+      );
+      expect(reached).toEqual([]);
+    });
+
     it('a token in the query, a cookie, a body or another header is no token', async () => {
       const token = await app.sign({ scope: 'admin' });
       const answers = [
@@ -800,27 +818,27 @@ describe.each(ADAPTERS)('AuthGuard on %s', (adapter) => {
     });
 
     it.each([
-      ['as written', (token: string) => `Bearer ${token}`, 200],
-      ['in lower case', (token: string) => `bearer ${token}`, 200],
-      ['in upper case', (token: string) => `BEARER ${token}`, 200],
-      ['with three spaces', (token: string) => `Bearer   ${token}`, 401],
-      ['with white space around the value', (token: string) => `  Bearer ${token} \t`, 200],
-      ['with a tab', (token: string) => `Bearer\t${token}`, 401],
-      ['without a space', (token: string) => `Bearer${token}`, 401],
-      ['without a scheme', (token: string) => token, 401],
-      ['without a token', () => 'Bearer', 401],
-      ['with nothing but a space', () => 'Bearer ', 401],
-      ['as Basic', (token: string) => `Basic ${token}`, 401],
-      ['as DPoP', (token: string) => `DPoP ${token}`, 401],
-      ['twice', (token: string) => `Bearer ${token} ${token}`, 401],
-      ['as a list', (token: string) => `Bearer ${token}, Bearer ${token}`, 401],
-      ['in quotes', (token: string) => `Bearer "${token}"`, 401],
-      ['with a comma behind', (token: string) => `Bearer ${token},`, 401],
-      ['with padding', (token: string) => `Bearer ${token}=`, 401],
-      ['percent-encoded', (token: string) => `Bearer ${token.replace('.', '%2E')}`, 401],
-      ['with 7000 characters of it', () => `Bearer ${'x'.repeat(7_000)}`, 401],
-      ['with 12 000 characters of it', () => `Bearer ${'x'.repeat(12_000)}`, 401],
-    ])('a token %s: %s', async (_, write, status) => {
+      ['as written', 200, (token: string) => `Bearer ${token}`],
+      ['in lower case', 200, (token: string) => `bearer ${token}`],
+      ['in upper case', 200, (token: string) => `BEARER ${token}`],
+      ['with three spaces', 401, (token: string) => `Bearer   ${token}`],
+      ['with white space around the value', 200, (token: string) => `  Bearer ${token} \t`],
+      ['with a tab', 401, (token: string) => `Bearer\t${token}`],
+      ['without a space', 401, (token: string) => `Bearer${token}`],
+      ['without a scheme', 401, (token: string) => token],
+      ['without a token', 401, () => 'Bearer'],
+      ['with nothing but a space', 401, () => 'Bearer '],
+      ['as Basic', 401, (token: string) => `Basic ${token}`],
+      ['as DPoP', 401, (token: string) => `DPoP ${token}`],
+      ['twice', 401, (token: string) => `Bearer ${token} ${token}`],
+      ['as a list', 401, (token: string) => `Bearer ${token}, Bearer ${token}`],
+      ['in quotes', 401, (token: string) => `Bearer "${token}"`],
+      ['with a comma behind', 401, (token: string) => `Bearer ${token},`],
+      ['with padding', 401, (token: string) => `Bearer ${token}=`],
+      ['percent-encoded', 401, (token: string) => `Bearer ${token.replace('.', '%2E')}`],
+      ['with 7000 characters of it', 401, () => `Bearer ${'x'.repeat(7_000)}`],
+      ['with 12 000 characters of it', 401, () => `Bearer ${'x'.repeat(12_000)}`],
+    ])('a token %s: %d', async (_, status, write) => {
       const header = write(await app.sign({ scope: 'admin' }));
       const answer = await app.sendRaw(rawGet('/admin', `Authorization: ${header}`));
 

@@ -33,14 +33,12 @@ describe.each([
   const read = (...args: Parameters<typeof requestWith>): string | undefined =>
     readBearerToken(platform(requestWith(...args)));
 
-  it.each([
-    `Bearer ${TOKEN}`,
-    `bearer ${TOKEN}`,
-    `BEARER ${TOKEN}`,
-    `bEaReR ${TOKEN}`,
-  ])('takes %j: schemes have no case (RFC 9110 §11.1)', (header) => {
-    expect(read(header)).toBe(TOKEN);
-  });
+  it.each([`Bearer ${TOKEN}`, `bearer ${TOKEN}`, `BEARER ${TOKEN}`, `bEaReR ${TOKEN}`])(
+    'takes %j: schemes have no case (RFC 9110 §11.1)',
+    (header) => {
+      expect(read(header)).toBe(TOKEN);
+    },
+  );
 
   it.each([
     ['no header', undefined],
@@ -81,19 +79,7 @@ describe.each([
 
     expect(read(`Bearer${' '.repeat(100_000)}x`)).toHaveLength(100_000);
     expect(read('Bearer '.repeat(20_000))).toHaveLength(7 * 19_999);
-    expect(process.hrtime.bigint() - started).toBeLessThan(500_000_000n);
-  });
-
-  it('refuses a token in the header and one in a form (RFC 6750 §2.2)', () => {
-    const form = { 'content-type': 'application/x-www-form-urlencoded; charset=utf-8' };
-    const json = { 'content-type': 'application/json' };
-    const withBody = (type: object): HttpRequest => ({
-      ...platform({ headers: { authorization: `Bearer ${TOKEN}`, ...type }, rawHeaders: [] }),
-      body: { access_token: 'x' },
-    });
-
-    expect(refusalOf(withBody(form))).toBe('ERR_ACCESS_AMBIGUOUS_CREDENTIALS');
-    expect(readBearerToken(withBody(json))).toBe(TOKEN);
+    expect(process.hrtime.bigint() - started).toBeLessThan(2_000_000_000n);
   });
 
   it.each([
@@ -149,6 +135,43 @@ describe.each([
       expect(read(undefined, { url })).toBeUndefined();
     },
   );
+
+  it.each([
+    ['application/x-www-form-urlencoded', 'ERR_ACCESS_AMBIGUOUS_CREDENTIALS'],
+    ['Application/X-WWW-Form-URLEncoded; charset=UTF-8', 'ERR_ACCESS_AMBIGUOUS_CREDENTIALS'],
+    ['application/json', `answered ${TOKEN}`],
+    ['text/plain; note=application/x-www-form-urlencoded', `answered ${TOKEN}`],
+    [undefined, `answered ${TOKEN}`],
+  ])('with a token in the header and access_token in a body of %j: %s', (type, outcome) => {
+    const { headers, ...rest } = platform(requestWith(`Bearer ${TOKEN}`));
+    const request = { ...rest, headers: { ...headers, 'content-type': type }, body };
+
+    expect(refusalOf(request)).toBe(outcome);
+  });
+
+  const body = { access_token: 'x' };
+
+  it.each([
+    ['nothing', undefined],
+    ['null', null],
+    ['text', 'access_token=x'],
+    ['bytes', Buffer.from('access_token=x')],
+    ['another field', { token: 'x' }],
+    ['a nested field', { a: { access_token: 'x' } }],
+  ])('does not mistake a form of %s for a second token', (__, form) => {
+    const { headers, ...rest } = platform(requestWith(`Bearer ${TOKEN}`));
+    const type = 'application/x-www-form-urlencoded';
+
+    expect(
+      readBearerToken({ ...rest, headers: { ...headers, 'content-type': type }, body: form }),
+    ).toBe(TOKEN);
+  });
+
+  it('never takes a token from a form (RFC 6750 §2.2)', () => {
+    const request = platform(requestWith(undefined));
+
+    expect(readBearerToken({ ...request, body })).toBeUndefined();
+  });
 
   it('never repeats in a refusal what the request said', () => {
     const planted = 'planted-value';

@@ -45,9 +45,10 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-async function startHybrid(options: {
-  readonly inheritAppConfig?: true;
-}): Promise<{ app: INestApplication; call(pattern: unknown): Promise<unknown> }> {
+async function startHybrid(options: { readonly inheritAppConfig?: true }): Promise<{
+  readonly app: INestApplication;
+  readonly call: (pattern: unknown) => Promise<unknown>;
+}> {
   const module = await Test.createTestingModule({
     imports: [JwtHardeningModule.forRoot({ issuer: ISSUER, audience: AUDIENCE })],
     controllers: [Ledger],

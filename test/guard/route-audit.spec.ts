@@ -436,7 +436,7 @@ describe('what is no contradiction', () => {
     class Plain {
       @Public()
       @Scopes('a')
-      helper(): void {}
+      unrouted(): void {}
     }
 
     expect(await problemsOf([Plain])).toEqual([]);
@@ -484,7 +484,7 @@ describe('the table', () => {
     @Get('health')
     health(): void {}
 
-    helper(): void {}
+    unrouted(): void {}
   }
 
   @Scopes('base')
@@ -537,7 +537,7 @@ describe('the table', () => {
     @SubscribeMessage('say')
     say(): void {}
 
-    helper(): void {}
+    unrouted(): void {}
   }
 
   @Resolver('Author')
