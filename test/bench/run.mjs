@@ -1,0 +1,176 @@
+/**
+ * `npm run bench [-- parts and options]`: what the package costs, beside its peers, in one run.
+ *
+ *   parts                cached, first-sight, boot (all)
+ *   --adapter NAME       express or fastify (both)
+ *   --quick              about a minute: enough to see that nothing is broken, not to believe a figure
+ *   --rounds N --replicas N --milliseconds N --boot-rounds N --retakes N
+ *   --distinct-tokens N  tokens in circulation in the cached part
+ *   --patience SECONDS   waiting for others to leave the machine alone, in all (60; --quick: 0)
+ *   --json FILE          every sample
+ *
+ * Linux only: processor time per thread comes from /proc.
+ */
+import { writeFileSync } from 'node:fs';
+import { availableParallelism, cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+
+import { ADAPTERS } from './adapters.mjs';
+import { findLoadedPackages, measureBoot } from './boot.mjs';
+import { start } from './child-process.mjs';
+import { issueTokens, newIdentity } from './credentials.mjs';
+import { measureGuards } from './guarded-route.mjs';
+import { REFERENCE_MICROSECONDS } from './pace.mjs';
+import { Patience } from './patience.mjs';
+import { formatBoot, formatGuards, formatTargets, isMet } from './report.mjs';
+
+const POOL = 10_000;
+
+const GUARD_PARTS = {
+  cached: {
+    title: 'A token seen before, full guard with a scope check',
+    variants: ['open', 'empty', 'ours, cached', 'fast-jwt, cached'],
+    targets: ({ adapter, by, pace }) => [
+      {
+        what: `cached, ${adapter}: main thread over the empty guard`,
+        unit: ' us',
+        value: by('ours, cached').mainOverEmpty,
+        atMost: 4,
+        pace,
+      },
+      {
+        what: `cached, ${adapter}: throughput of the empty guard`,
+        value: by('ours, cached').toEmpty,
+        atLeast: adapter === 'fastify' ? 0.86 : 0.97,
+      },
+    ],
+  },
+  'first-sight': {
+    title: `First sight of a token, ${POOL} distinct ones in a circle`,
+    variants: [
+      'empty',
+      'ours, small cache',
+      'ours, no cache',
+      'node:crypto, minimal',
+      'jose',
+      'fast-jwt, no cache',
+      '@nestjs/jwt',
+      'passport-jwt',
+    ],
+    targets: ({ adapter, by, pace }) =>
+      ['ours, small cache', 'ours, no cache'].flatMap((name) => {
+        const own = by(name);
+        const main = {
+          what: `first sight, ${adapter}: main thread over the empty guard (${name})`,
+          unit: ' us',
+          value: own.mainOverEmpty,
+          atMost: 25,
+          pace,
+        };
+        const peers = { jose: 1.25, 'fast-jwt, no cache': 1.5, '@nestjs/jwt': 4 };
+        const throughput = Object.entries(peers).map(([peer, atLeast]) => ({
+          what: `first sight, ${adapter}: throughput of ${peer} (${name})`,
+          value: own.throughputOver[peer],
+          atLeast,
+        }));
+        return adapter === 'fastify' ? [main, ...throughput] : [main];
+      }),
+  },
+};
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: false },
+    adapter: { type: 'string', multiple: true, default: ADAPTERS },
+    rounds: { type: 'string' },
+    replicas: { type: 'string' },
+    milliseconds: { type: 'string' },
+    'boot-rounds': { type: 'string' },
+    'distinct-tokens': { type: 'string' },
+    retakes: { type: 'string' },
+    patience: { type: 'string' },
+    json: { type: 'string' },
+  },
+});
+const parts = positionals.length === 0 ? [...Object.keys(GUARD_PARTS), 'boot'] : positionals;
+const unknown = parts.filter((part) => part !== 'boot' && !(part in GUARD_PARTS));
+if (unknown.length > 0) throw new TypeError(`unknown part ${unknown.join(', ')}`);
+if (process.platform !== 'linux') throw new TypeError('processor time is read from /proc: Linux');
+
+const number = (name, normal, quick) => Number(options[name] ?? (options.quick ? quick : normal));
+
+const patience = new Patience({
+  seconds: number('patience', 60, 0),
+  retakes: number('retakes', 80, 0),
+});
+
+const results = { node: process.version, processor: cpus()[0]?.model, startedAt: new Date() };
+const targets = [];
+
+console.log(
+  [
+    `Node ${process.version}, ${availableParallelism()} processors (${cpus()[0]?.model}), 50 connections.`,
+    'Server and load generator share these processors, and so does the thread pool of the server.',
+    'us/req: processor time per request. busy: share of the time that thread was running or ready to.',
+    'others: processors taken by other programs. A disturbed sample is taken again, a limited number of',
+    'times; where more than a few percent remain, no figure of that line is worth much.',
+    `pace: one ES256 verification on one thread, now. The targets in us were set where it took`,
+    `${REFERENCE_MICROSECONDS} us; the last column says what the figure would be there.`,
+  ].join('\n'),
+);
+
+const guardParts = parts.filter((part) => part in GUARD_PARTS);
+if (guardParts.length > 0) {
+  const identity = newIdentity();
+  const load = start('./load-process.mjs');
+  await load.ask({ tokens: await issueTokens(identity, POOL) });
+  for (const part of guardParts) {
+    for (const adapter of options.adapter) {
+      const { title, variants, targets: targetsOf } = GUARD_PARTS[part];
+      const { pace, summaries } = await measureGuards(
+        {
+          adapter,
+          variants,
+          replicas: number('replicas', 2, 1),
+          rounds: number('rounds', 6, 2),
+          milliseconds: number('milliseconds', 800, 400),
+          // Enough for the compiler to have settled, also on a machine that is busy otherwise.
+          warmUp: { requestsAtMost: options.quick ? 3_000 : 8_000, milliseconds: 5_000 },
+          distinctTokens: part === 'cached' ? number('distinct-tokens', 1_000, 1_000) : POOL,
+        },
+        { identity, load, patience },
+      );
+      console.log(
+        `\n${title} (${adapter}; pace ${pace.toFixed(0)} us)\n${formatGuards(summaries)}`,
+      );
+      results[`${part}, ${adapter}`] = { pace, summaries };
+      const by = (name) => summaries.find(({ variant }) => variant === name);
+      targets.push(...targetsOf({ adapter, by, pace }));
+    }
+  }
+  await load.stop();
+}
+
+if (parts.includes('boot')) {
+  for (const adapter of options.adapter) {
+    const summaries = await measureBoot(
+      { adapter, rounds: number('boot-rounds', 15, 3) },
+      patience,
+    );
+    console.log(`\nFrom the start of the process until it listens (${adapter})`);
+    console.log(formatBoot(summaries));
+    results[`boot, ${adapter}`] = summaries;
+    const { added } = summaries.find(({ kind }) => kind === 'forRoot');
+    targets.push({ what: `boot, ${adapter}: forRoot adds`, unit: ' ms', value: added, atMost: 60 });
+  }
+  const loaded = await findLoadedPackages();
+  console.log(`\nImporting the package loads ${loaded.files} files of`);
+  console.log(`  ${loaded.packages.join(' ')}`);
+  results.loaded = loaded;
+  targets.push({ what: 'optional packages loaded', value: loaded.optional.length, atMost: 0 });
+}
+
+console.log(`\n${formatTargets(targets)}`);
+results.targets = targets.map((target) => ({ ...target, met: isMet(target) }));
+if (options.json !== undefined) writeFileSync(options.json, JSON.stringify(results, null, 2));
