@@ -102,7 +102,7 @@ const number = (name, normal, quick) => Number(options[name] ?? (options.quick ?
 
 const patience = new Patience({
   seconds: number('patience', 60, 0),
-  retakes: number('retakes', 80, 0),
+  retakes: number('retakes', 40, 0),
 });
 
 const results = { node: process.version, processor: cpus()[0]?.model, startedAt: new Date() };
@@ -136,7 +136,7 @@ if (guardParts.length > 0) {
           rounds: number('rounds', 6, 2),
           milliseconds: number('milliseconds', 800, 400),
           // Enough for the compiler to have settled, also on a machine that is busy otherwise.
-          warmUp: { requestsAtMost: options.quick ? 3_000 : 8_000, milliseconds: 5_000 },
+          warmUp: { requestsAtMost: 15_000, milliseconds: options.quick ? 1_500 : 3_000 },
           distinctTokens: part === 'cached' ? number('distinct-tokens', 1_000, 1_000) : POOL,
         },
         { identity, load, patience },
