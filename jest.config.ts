@@ -49,6 +49,11 @@ const config: Config = {
   moduleNameMapper: {
     '^nest-jwt-hardening$': '<rootDir>/lib/index.ts',
     '^nest-jwt-hardening/config$': '<rootDir>/lib/config/namespace.ts',
+    '^nest-jwt-hardening/redis$': '<rootDir>/lib/storage/redis/redis-storage.ts',
+    '^nest-jwt-hardening/cache-manager$':
+      '<rootDir>/lib/storage/cache-manager/cache-manager-storage.ts',
+    '^nest-jwt-hardening/pkcs11$': '<rootDir>/lib/pkcs11/pkcs11-vault.ts',
+    '^nest-jwt-hardening/testing$': '<rootDir>/lib/testing/index.ts',
     '^(\\.{1,2}/.*)\\.js$': ['$1', '$1.js'],
   },
   reporters: summaryFile

@@ -45,6 +45,8 @@ const RANKS: ReadonlyMap<string, number> = new Map([
   ['transport', 6],
   ['abuse', 6],
   ['storage', 7],
+  ['pkcs11', 7],
+  ['testing', 8],
   ['config', 8],
   ['jwt-hardening.module-definition.ts', 9],
   ['jwt-hardening.module.ts', 10],
@@ -76,6 +78,12 @@ const PACKAGES: readonly {
   readonly allowed: (path: string) => boolean;
 }[] = [
   { name: /^jose(?:\/|$)/, allowed: (path) => /^(?:keys|tokens|binding)\//.test(path) },
+  { name: /^ioredis$/, allowed: (path) => path.startsWith('storage/redis/') },
+  {
+    name: /^(?:cache-manager|keyv)$/,
+    allowed: (path) => path.startsWith('storage/cache-manager/'),
+  },
+  { name: /^pkcs11js$/, allowed: (path) => path.startsWith('pkcs11/') },
   { name: /^@nestjs\/config$/, allowed: (path) => path === 'config/namespace.ts' },
   {
     name: /^@nestjs\/(?!config$)[^/]+$/,

@@ -41,6 +41,17 @@ export type KeyErrorCode =
   | 'ERR_KEY_RING_CONFLICT'
   | 'ERR_KEY_RING_UNAVAILABLE';
 
+/** Why a store did not do what it was asked. Nothing is lost or granted by it. */
+export type StoreErrorCode =
+  /** No answer in time, no connection, or an answer that is an error. */
+  | 'ERR_STORE_UNAVAILABLE'
+  /** There is no room left, and nothing that is still needed is thrown away for it. */
+  | 'ERR_STORE_FULL'
+  /** What it holds is not what this package wrote. */
+  | 'ERR_STORE_CORRUPT'
+  /** The storage was closed. */
+  | 'ERR_STORE_CLOSED';
+
 /** Why a request did not reach its handler although nothing was wrong with its token. */
 export type AccessErrorCode =
   | 'ERR_ACCESS_NO_CREDENTIALS'
@@ -55,7 +66,12 @@ export type AccessErrorCode =
 export type ConfigErrorCode = 'ERR_CONFIG_INVALID' | 'ERR_CONFIG_ROUTES';
 
 export type ErrorCode =
-  TokenErrorCode | ClaimErrorCode | KeyErrorCode | AccessErrorCode | ConfigErrorCode;
+  | TokenErrorCode
+  | ClaimErrorCode
+  | KeyErrorCode
+  | StoreErrorCode
+  | AccessErrorCode
+  | ConfigErrorCode;
 
 abstract class CodedError<Code extends ErrorCode> extends Error {
   constructor(
@@ -83,6 +99,9 @@ export class ClaimError extends CodedError<ClaimErrorCode> {}
 
 /** A key, or the key ring, cannot be used; names the reason, never key material. */
 export class KeyError extends CodedError<KeyErrorCode> {}
+
+/** A store failed; names what it was asked to do, never what it holds. */
+export class StoreError extends CodedError<StoreErrorCode> {}
 
 /** A request was refused before its handler ran, for a reason other than its token. */
 export class AccessError extends CodedError<AccessErrorCode> {
@@ -121,4 +140,5 @@ export class ConfigError extends CodedError<ConfigErrorCode> {
 }
 
 /** Every error this package throws on purpose, discriminated by `code`. */
-export type JwtHardeningError = TokenError | ClaimError | KeyError | AccessError | ConfigError;
+export type JwtHardeningError =
+  TokenError | ClaimError | KeyError | StoreError | AccessError | ConfigError;

@@ -228,7 +228,7 @@ export class KeyRingService implements OnModuleDestroy {
     algorithmsNeeded: (ring: KeyRing, now: number) => readonly SigningAlgorithm[],
   ): Promise<void> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const stored = await this.#store.load();
+      const { stored } = await this.#store.load();
       // A store that lost the ring gets it back: verifiers know these keys, and would not know others.
       const ring = stored === null ? (this.#snapshot?.ring ?? EMPTY_RING) : parseRing(stored.ring);
       // Nobody changes a ring it cannot read: a change could hide what is wrong with it.

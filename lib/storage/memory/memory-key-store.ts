@@ -1,12 +1,12 @@
-import { KeyStore, type StoredKeyRing } from '../../keys/key-store.js';
+import { KeyStore, type LoadedKeyRing, type StoredKeyRing } from '../../keys/key-store.js';
 
 /** The key ring of one process. A restart begins with new keys, so older tokens end with it. */
 export class MemoryKeyStore extends KeyStore {
   #stored: StoredKeyRing | null = null;
   readonly #listeners = new Set<() => void>();
 
-  async load(): Promise<StoredKeyRing | null> {
-    return this.#stored;
+  async load(): Promise<LoadedKeyRing> {
+    return { stored: this.#stored, storeTime: null };
   }
 
   async replace({

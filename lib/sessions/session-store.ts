@@ -1,0 +1,105 @@
+/**
+ * What is kept of a session. No adapter ever sees a token: tokens are digests, and what must be
+ * given back to a client is sealed under a key that only the client's token yields.
+ */
+export interface SessionRecord {
+  readonly key: SessionKey;
+  /** Opaque to the store: device, binding, scopes. At most 4 KiB. */
+  readonly data: string;
+  /** Milliseconds since the epoch, as are all instants here. */
+  readonly createdAt: number;
+  readonly lastUsedAt: number;
+  /** The session ends here however often it is used. */
+  readonly absoluteExpiresAt: number;
+  /** It ends when it was not used for so many milliseconds. */
+  readonly idleFor: number;
+  /** How often its refresh token was rotated. */
+  readonly generation: number;
+}
+
+/** Where a session is: all sessions of one owner (subject) are stored together. */
+export interface SessionKey {
+  /** 1 to 128 characters of `[A-Za-z0-9_-]`. */
+  readonly owner: string;
+  /** 1 to 128 characters of `[A-Za-z0-9_-]`, unique within its owner. */
+  readonly id: string;
+}
+
+/** A refresh token as the store knows it: digests in base64url. */
+export interface PresentedToken {
+  readonly key: SessionKey;
+  /** Digest of the part all tokens of one session share; a guessed `key` without it changes nothing. */
+  readonly lineage: string;
+  /** Digest of the part that changes with each rotation. */
+  readonly secret: string;
+  /** Digest of what the sender proved besides; must equal that of the session. `null` for nothing. */
+  readonly binding: string | null;
+}
+
+/** The token that is to follow. */
+export interface NextToken {
+  readonly secret: string;
+  /** The same token, sealed under the presented one, for a client that never got the answer. */
+  readonly sealed: string;
+  /** Replaces the session's `data`; `null` leaves it. */
+  readonly data: string | null;
+}
+
+/**
+ * How a token was misused: `recent`, the immediate predecessor, after the grace window or after its
+ * successor was used; `older`, any before that; `unknown`, a token of this lineage that was never
+ * issued as far as the store knows; `binding`, the right token from another sender.
+ */
+export type Misuse = 'recent' | 'older' | 'unknown' | 'binding';
+
+export type RotationVerdict =
+  | { readonly verdict: 'rotated'; readonly session: SessionRecord }
+  /** The immediate predecessor inside the grace window: `sealed` is what the winner stored. */
+  | { readonly verdict: 'repeated'; readonly session: SessionRecord; readonly sealed: string }
+  /** The session has ended with this step. Said once: later tokens of it are `ended`. */
+  | { readonly verdict: 'reused'; readonly session: SessionRecord; readonly misuse: Misuse }
+  /** The session was ended by misuse, some time ago. */
+  | { readonly verdict: 'ended'; readonly session: SessionRecord }
+  /** No such session: never, no longer, or the lineage is not its own. */
+  | { readonly verdict: 'unknown' };
+
+/** Port: sessions and the rotation of their refresh tokens. Instants and windows by the store's clock. */
+export abstract class SessionStore {
+  /** Stores a new session; `false` if one with this key is there. */
+  abstract create(request: {
+    readonly key: SessionKey;
+    readonly lineage: string;
+    readonly secret: string;
+    readonly binding: string | null;
+    readonly data: string;
+    /** Milliseconds from now. */
+    readonly idleFor: number;
+    readonly absoluteFor: number;
+  }): Promise<boolean>;
+
+  /**
+   * Judges a presented token and, if it is the current one, puts `next` in its place: one atomic
+   * step. `graceFor` milliseconds after a rotation its predecessor is answered with `repeated`; the
+   * window is never extended, and closes when the successor is used.
+   */
+  abstract rotate(request: {
+    readonly presented: PresentedToken;
+    readonly next: NextToken;
+    readonly graceFor: number;
+  }): Promise<RotationVerdict>;
+
+  /** Ends a session; `false` if there was none. */
+  abstract end(key: SessionKey): Promise<boolean>;
+
+  /** Ends all sessions of an owner but `except`, in one atomic step; answers the ids it ended. */
+  abstract endAll(request: {
+    readonly owner: string;
+    readonly except: string | null;
+  }): Promise<readonly string[]>;
+
+  /** The live sessions of an owner, oldest first. */
+  abstract list(owner: string): Promise<readonly SessionRecord[]>;
+
+  /** How many live sessions there are in all, for dry runs; may take long, may be off by those changing. */
+  abstract count(): Promise<number>;
+}
