@@ -1,0 +1,62 @@
+import { createHash } from 'node:crypto';
+
+import type {
+  NextToken,
+  PresentedToken,
+  RotationVerdict,
+  SessionKey,
+  SessionStore,
+} from '../sessions/session-store.js';
+
+const HOUR = 3_600_000;
+
+/** One session of the contracts with all its tokens: the n-th token is `token(n)`. */
+export class SessionUnderTest {
+  readonly key: SessionKey;
+  readonly lineage: string;
+
+  constructor(
+    owner: string,
+    id: string,
+    readonly binding: string | null = null,
+  ) {
+    this.key = { owner, id };
+    this.lineage = digest(`lineage ${owner} ${id}`);
+  }
+
+  create(
+    store: SessionStore,
+    lifetimes: { readonly idleFor?: number; readonly absoluteFor?: number } = {},
+  ): Promise<boolean> {
+    const { key, lineage, binding } = this;
+    const { idleFor = HOUR, absoluteFor = 24 * HOUR } = lifetimes;
+    const { secret } = this.token(0);
+    return store.create({ key, lineage, secret, binding, data: 'data', idleFor, absoluteFor });
+  }
+
+  token(generation: number): PresentedToken {
+    const { key, lineage, binding } = this;
+    return { key, lineage, secret: this.#secret(`${generation}`), binding };
+  }
+
+  /** What is to follow a token; `contender` tells apart those that are offered at once. */
+  next(generation: number, contender?: number): NextToken {
+    const name = contender === undefined ? `${generation}` : `${generation} of ${contender}`;
+    return { secret: this.#secret(name), sealed: `sealed ${name}`, data: null };
+  }
+
+  /** Presents the n-th token and offers the next one. */
+  rotate(store: SessionStore, generation: number, graceFor = HOUR): Promise<RotationVerdict> {
+    const next = this.next(generation + 1);
+    return store.rotate({ presented: this.token(generation), next, graceFor });
+  }
+
+  #secret(name: string): string {
+    return digest(`secret ${name} ${this.lineage}`);
+  }
+}
+
+/** Digests as stores get them: 256 bits in base64url. */
+export function digest(text: string): string {
+  return createHash('sha256').update(text).digest('base64url');
+}
