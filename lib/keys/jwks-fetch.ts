@@ -1,0 +1,254 @@
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:https';
+import { isIP } from 'node:net';
+import * as tls from 'node:tls';
+
+import {
+  type CertificateFingerprints,
+  type CertificatePins,
+  fingerprintsOf,
+} from './certificate-pins.js';
+
+/**
+ * Fetches one JWKS from one server, which may be slow, broken or somebody else: over TLS validated
+ * in full and pinned before a byte of the request is sent, with every amount bounded.
+ *
+ * The connection is made here and used once. An agent would resume TLS sessions, in which no
+ * certificate is shown, and might go through a proxy that an environment variable names.
+ */
+
+/** Where a JWKS is and how its server is recognised. */
+export interface JwksSource {
+  readonly url: URL;
+  readonly pins: CertificatePins | null;
+  /** Trust anchors beside those of the runtime, in PEM. */
+  readonly ca: readonly string[];
+  /** Milliseconds for everything together: name, connection, headers and body. */
+  readonly timeout: number;
+}
+
+/** An answer worth reading. */
+export interface JwksAnswer {
+  readonly body: Buffer;
+  /** Milliseconds it may be kept from the start of the request; `null` if it does not say. */
+  readonly maxAge: number | null;
+}
+
+/** Why nothing was fetched. Stable: alerts are built on these. */
+export type JwksFetchFailure =
+  | 'closed'
+  | 'timeout'
+  | 'connection-failed'
+  | 'certificate-refused'
+  | 'pin-mismatch'
+  | 'bad-status'
+  | 'bad-media-type'
+  | 'encoded'
+  | 'too-large'
+  | 'incomplete';
+
+/** Nothing was fetched. Says nothing that the server said, but for the certificate it showed. */
+export class JwksFetchError extends Error {
+  constructor(
+    readonly failure: JwksFetchFailure,
+    message: string,
+    options: ErrorOptions & { readonly shown?: CertificateFingerprints } = {},
+  ) {
+    super(message, options);
+    this.name = 'JwksFetchError';
+    this.shown = options.shown;
+  }
+
+  /** The certificate that no pin fits. */
+  readonly shown: CertificateFingerprints | undefined;
+}
+
+/** 100 RSA keys of 4096 bits with their certificate chains are half of it. */
+export const MAX_JWKS_BYTES = 512 * 1024;
+const MAX_HEADER_BYTES = 16 * 1024;
+
+/** RFC 7517 §8.5, and what most issuers say instead. */
+const MEDIA_TYPES: ReadonlySet<string> = new Set(['application/jwk-set+json', 'application/json']);
+
+/** Beyond it nothing is gained, and a number read from a header stays one. */
+const MAX_SECONDS = 365 * 24 * 3600;
+
+/** What is wrong with a URL as the place of a JWKS; `undefined` if nothing is. */
+export function jwksUrlFault(url: URL): string | undefined {
+  if (url.protocol !== 'https:') return 'it is not https';
+  if (url.username !== '' || url.password !== '') return 'it holds a user name or password';
+  return url.href.includes('#') ? 'it has a fragment' : undefined;
+}
+
+/** @throws JwksFetchError for whatever keeps it from a complete answer of a recognised server */
+export async function fetchJwks(source: JwksSource, signal: AbortSignal): Promise<JwksAnswer> {
+  const socket = connect(source);
+  // Set by what ends the connection from this side: the error it causes elsewhere tells less.
+  let verdict: JwksFetchError | undefined;
+  const stop = (reason: JwksFetchError): void => {
+    verdict ??= reason;
+    socket.destroy(reason);
+  };
+  const close = (): void => stop(new JwksFetchError('closed', 'The fetch was called off.'));
+  const timer = setTimeout(
+    () => stop(new JwksFetchError('timeout', 'The JWKS did not arrive in time.')),
+    source.timeout,
+  ).unref();
+  signal.addEventListener('abort', close, { once: true });
+  // An error after the last listener left would end the process.
+  socket.on('error', () => {});
+  try {
+    if (signal.aborted) close();
+    await once(socket, 'secureConnect');
+    assertRecognised(socket, source.pins);
+    const response = await send(socket, source.url);
+    assertReadable(response);
+    return { body: await readBody(response), maxAge: maxAgeOf(response) };
+  } catch (error) {
+    throw verdict ?? (error instanceof JwksFetchError ? error : connectionFault(error));
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', close);
+    socket.destroy();
+  }
+}
+
+function connect({ url, ca }: JwksSource): tls.TLSSocket {
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
+  return tls.connect({
+    host,
+    port: url.port === '' ? 443 : Number(url.port),
+    // RFC 6066 §3: an address is no server name.
+    ...(isIP(host) === 0 ? { servername: host } : {}),
+    ...(ca.length === 0 ? {} : { ca: [...runtimeAnchors(), ...ca] }),
+    // Said aloud, because NODE_TLS_REJECT_UNAUTHORIZED and --tls-min-v1.0 change what goes unsaid.
+    rejectUnauthorized: true,
+    checkServerIdentity: tls.checkServerIdentity,
+    minVersion: 'TLSv1.2',
+    ALPNProtocols: ['http/1.1'],
+  });
+}
+
+/** `ca` replaces what the runtime trusts instead of adding to it. */
+function runtimeAnchors(): readonly string[] {
+  // Since Node 22.15; it knows of NODE_EXTRA_CA_CERTS and of the system's anchors too.
+  const { getCACertificates } = tls as { readonly getCACertificates?: () => readonly string[] };
+  return getCACertificates?.() ?? tls.rootCertificates;
+}
+
+function assertRecognised(socket: tls.TLSSocket, pins: CertificatePins | null): void {
+  const certificate = socket.getPeerX509Certificate();
+  if (!socket.authorized || certificate === undefined) {
+    throw new JwksFetchError('certificate-refused', 'The certificate of the server is not valid.');
+  }
+  if (pins === null) return;
+  const shown = fingerprintsOf(certificate);
+  if (!pins.match(shown)) {
+    throw new JwksFetchError('pin-mismatch', 'The certificate of the server fits no pin.', {
+      shown,
+    });
+  }
+}
+
+function send(socket: tls.TLSSocket, url: URL): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      {
+        createConnection: () => socket,
+        host: url.hostname,
+        port: url.port,
+        path: `${url.pathname}${url.search}`,
+        headers: {
+          accept: 'application/jwk-set+json, application/json;q=0.9',
+          'accept-encoding': 'identity',
+          connection: 'close',
+          host: url.host,
+          'user-agent': 'nest-jwt-hardening',
+        },
+        insecureHTTPParser: false,
+        maxHeaderSize: MAX_HEADER_BYTES,
+      },
+      resolve,
+    );
+    outgoing.on('error', reject);
+    outgoing.on('upgrade', () => reject(badStatus()));
+    outgoing.on('close', () =>
+      reject(new JwksFetchError('incomplete', 'The connection ended before an answer.')),
+    );
+    outgoing.end();
+  });
+}
+
+function assertReadable({ statusCode, headers }: IncomingMessage): void {
+  // A redirect is an answer like any other: whoever may choose the place chooses the keys.
+  if (statusCode !== 200) throw badStatus();
+  const mediaType = (headers['content-type'] ?? '').split(';', 1)[0] ?? '';
+  if (!MEDIA_TYPES.has(mediaType.trim().toLowerCase())) {
+    throw new JwksFetchError('bad-media-type', 'The answer does not say that it is JSON.');
+  }
+  // Never unpacked: a few bytes on the wire could be gigabytes in memory.
+  if (!/^(?:identity)?$/i.test(headers['content-encoding'] ?? '')) {
+    throw new JwksFetchError('encoded', 'The answer is encoded, which was not asked for.');
+  }
+  if (Number(headers['content-length'] ?? 0) > MAX_JWKS_BYTES) throw tooLarge();
+}
+
+async function readBody(response: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > MAX_JWKS_BYTES) throw tooLarge();
+    chunks.push(chunk);
+  }
+  if (!response.complete) throw new JwksFetchError('incomplete', 'The answer was cut off.');
+  return Buffer.concat(chunks, length);
+}
+
+/** The freshness lifetime that is left (RFC 9111 §4.2), of `max-age` and `Age` alone. */
+function maxAgeOf({ headers }: IncomingMessage): number | null {
+  const directives = (headers['cache-control'] ?? '')
+    .split(',')
+    .map((directive) => directive.trim().toLowerCase());
+  if (directives.some((directive) => /^no-(?:store|cache)(?:$|=)/.test(directive))) return 0;
+  const ages = directives
+    .filter((directive) => directive.startsWith('max-age'))
+    .map((directive) => seconds(/^max-age="?(\d+)"?$/.exec(directive)?.[1]));
+  if (ages.length === 0) return null;
+  return Math.max(0, Math.min(...ages) - seconds(headers.age)) * 1000;
+}
+
+/** What is not a number of seconds counts as none (RFC 9111 §4.2.1). */
+function seconds(text: string | undefined): number {
+  return text !== undefined && /^\d+$/.test(text) ? Math.min(Number(text), MAX_SECONDS) : 0;
+}
+
+/** OpenSSL's and Node's names for what is wrong with a certificate, as `error.code`. */
+const CERTIFICATE_FAULT =
+  /^(?:CERT_|CRL_|ERROR_IN_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERR_TLS_CERT_|INVALID_CA$|INVALID_PURPOSE$|PATH_LENGTH_|HOSTNAME_MISMATCH$)/;
+
+function connectionFault(cause: unknown): JwksFetchError {
+  const code = codeOf(cause);
+  const named = code === undefined ? '' : ` (${code})`;
+  if (code !== undefined && CERTIFICATE_FAULT.test(code)) {
+    const message = `The certificate of the server is not valid${named}.`;
+    return new JwksFetchError('certificate-refused', message, { cause });
+  }
+  return new JwksFetchError('connection-failed', `The connection failed${named}.`, { cause });
+}
+
+/** Codes are names from Node and OpenSSL; the messages beside them repeat what the server sent. */
+function codeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error)) return undefined;
+  const { code } = error;
+  return typeof code === 'string' && /^[A-Z0-9_]{1,64}$/.test(code) ? code : undefined;
+}
+
+function badStatus(): JwksFetchError {
+  return new JwksFetchError('bad-status', 'The status of the answer is not 200.');
+}
+
+function tooLarge(): JwksFetchError {
+  return new JwksFetchError('too-large', `The answer has more than ${MAX_JWKS_BYTES} bytes.`);
+}
