@@ -1,0 +1,242 @@
+import {
+  CKF,
+  CKR,
+  CKS_RW_USER_FUNCTIONS,
+  CKU_USER,
+  type Cryptoki,
+  type Handle,
+  returnValueOf,
+  type TokenInfo,
+} from './cryptoki.js';
+import type { CryptokiLibrary } from './cryptoki-library.js';
+import { startDeadline } from './seats.js';
+import {
+  describe,
+  isLost,
+  LoginFailedError,
+  tokenFailed,
+  TokenLostError,
+} from './token-failure.js';
+import { isPin, type VaultSettings } from './vault-settings.js';
+
+/** A session that is logged in, for one operation at a time. */
+export interface Session {
+  readonly functions: Cryptoki;
+  readonly slot: Handle;
+  readonly handle: Handle;
+  /** Object handles found under another number are stale: there was a login or restart since. */
+  readonly epoch: number;
+}
+
+interface OpenSession extends Session {
+  readonly generation: number;
+}
+
+const PIN_REFUSED: ReadonlySet<number> = new Set([
+  CKR.PIN_INCORRECT,
+  CKR.PIN_INVALID,
+  CKR.PIN_LEN_RANGE,
+  CKR.PIN_EXPIRED,
+  CKR.PIN_LOCKED,
+]);
+
+/**
+ * One vault's sessions with its token. An operation on a token that is lost is tried once more, in a
+ * new session or, if the token does not answer, with the library started over. A token that refused
+ * the PIN is never asked again: it would lock itself.
+ */
+export class TokenSessions {
+  readonly #idle: OpenSession[] = [];
+  #epoch = 0;
+  #generation = 0;
+  /** The last attempt ended in a loss, although the token seemed to be there before it. */
+  #isSuspect = false;
+
+  constructor(
+    private readonly library: CryptokiLibrary,
+    private readonly settings: VaultSettings,
+  ) {}
+
+  async use<T>(operation: (session: Session) => Promise<T>): Promise<T> {
+    const { generation } = this.library;
+    let loss: unknown;
+    try {
+      if (!this.#isSuspect) return await this.#attempt(operation);
+    } catch (error) {
+      if (!isLost(error)) throw error;
+      loss = error;
+    }
+    try {
+      await this.#recover(generation);
+    } catch (error) {
+      throw loss ?? error;
+    }
+    try {
+      const result = await this.#attempt(operation);
+      this.#isSuspect = false;
+      return result;
+    } catch (error) {
+      this.#isSuspect = isLost(error) || error instanceof LoginFailedError;
+      throw error;
+    }
+  }
+
+  /** Whether the token is there and answers, so that what it does not have does not exist. */
+  assertPresent({ functions, slot }: Session): void {
+    try {
+      functions.C_GetTokenInfo(slot);
+    } catch (error) {
+      throw new TokenLostError(describe(error), { cause: error });
+    }
+  }
+
+  /** Ends the sessions nobody uses. */
+  close(): void {
+    for (const session of this.#idle.splice(0)) this.#end(session);
+  }
+
+  #attempt<T>(operation: (session: Session) => Promise<T>): Promise<T> {
+    return this.library.run(async () => {
+      const session = await this.#take();
+      let result: T;
+      try {
+        result = await operation(session);
+      } catch (error) {
+        // It may be in the middle of something (PKCS#11 §5.13: an operation stays active).
+        this.#end(session);
+        throw error;
+      }
+      this.#idle.push(session);
+      return result;
+    });
+  }
+
+  async #recover(generation: number): Promise<void> {
+    this.close();
+    this.#epoch++;
+    if (this.#isSuspect || !this.#isTokenThere()) await this.library.restart(generation);
+  }
+
+  #isTokenThere(): boolean {
+    try {
+      this.#findToken();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  async #take(): Promise<OpenSession> {
+    const { generation } = this.library;
+    for (;;) {
+      const session = this.#idle.pop();
+      if (session === undefined) return this.library.oneAtATime(() => this.#open());
+      if (session.generation === generation && session.epoch === this.#epoch) return session;
+      this.#end(session);
+    }
+  }
+
+  async #open(): Promise<OpenSession> {
+    const { functions, generation } = this.library;
+    const { slot, info } = this.#findToken();
+    const handle = functions.C_OpenSession(slot, CKF.SERIAL_SESSION | CKF.RW_SESSION);
+    try {
+      await this.#logIn(handle, info);
+    } catch (error) {
+      this.#end({ handle, generation });
+      throw error;
+    }
+    if (this.#generation !== generation) this.#epoch++;
+    this.#generation = generation;
+    return { functions, slot, handle, generation, epoch: this.#epoch };
+  }
+
+  /** A login counts for all sessions of this process with the token, other vaults' included. */
+  async #logIn(session: Handle, { serialNumber, flags }: TokenInfo): Promise<void> {
+    const { functions, refusedPins } = this.library;
+    if (functions.C_GetSessionInfo(session).state === CKS_RW_USER_FUNCTIONS) return;
+    const serial = bare(serialNumber);
+    if (refusedPins.has(serial)) throw pinRefused();
+    if ((flags & CKF.USER_PIN_LOCKED) !== 0) throw tokenFailed('its user PIN is locked');
+    if ((flags & CKF.USER_PIN_FINAL_TRY) !== 0) {
+      throw tokenFailed('one wrong PIN would lock it; log in with another tool first');
+    }
+    const pin = await this.#fetchPin();
+    try {
+      functions.C_Login(session, CKU_USER, pin);
+    } catch (error) {
+      const value = returnValueOf(error);
+      if (value === CKR.USER_ALREADY_LOGGED_IN) return;
+      if (value !== undefined && PIN_REFUSED.has(value)) {
+        refusedPins.add(serial);
+        throw pinRefused();
+      }
+      throw new LoginFailedError(`login failed, ${describe(error)}`, { cause: error });
+    }
+    this.#epoch++;
+  }
+
+  async #fetchPin(): Promise<string> {
+    const { expired, settle } = startDeadline(this.settings.deadlineMs);
+    let pin: unknown;
+    try {
+      pin = await Promise.race([this.settings.pin(), expired]);
+    } catch {
+      // What a secret store says in an error is its own affair.
+      throw tokenFailed('its PIN cannot be had');
+    } finally {
+      settle();
+    }
+    if (!isPin(pin)) throw tokenFailed('its PIN is not a text of 1 to 255 bytes');
+    return pin;
+  }
+
+  #findToken(): { readonly slot: Handle; readonly info: TokenInfo } {
+    const { functions } = this.library;
+    const tokens = functions.C_GetSlotList(true).map((slot) => ({ slot, info: this.#info(slot) }));
+    const { slot: choice } = this.settings;
+    if ('index' in choice) {
+      const { slot, info } = tokens[choice.index] ?? {};
+      if (slot === undefined || info === undefined) throw new TokenLostError('it is not there');
+      return { slot, info };
+    }
+    const [found, ...others] = tokens.flatMap(({ slot, info }) => {
+      if (info === undefined || (info.flags & CKF.TOKEN_INITIALIZED) === 0) return [];
+      const isChosen =
+        'label' in choice
+          ? bare(info.label) === choice.label.trimEnd()
+          : bare(info.serialNumber) === choice.serial.trimEnd();
+      return isChosen ? [{ slot, info }] : [];
+    });
+    if (found === undefined) throw new TokenLostError('it is not there');
+    if (others.length > 0) throw tokenFailed('more than one token answers to its name');
+    return found;
+  }
+
+  /** `undefined` for a token that left while it was asked. */
+  #info(slot: Handle): TokenInfo | undefined {
+    try {
+      return this.library.functions.C_GetTokenInfo(slot);
+    } catch {
+      return undefined;
+    }
+  }
+
+  #end({ handle, generation }: Pick<OpenSession, 'handle' | 'generation'>): void {
+    if (generation !== this.library.generation) return;
+    try {
+      this.library.functions.C_CloseSession(handle);
+    } catch {
+      // It is gone already, with its token.
+    }
+  }
+}
+
+/** PKCS#11 pads texts with blanks; some tokens with zeros. */
+function bare(text: string): string {
+  return text.replace(/[\s\0]+$/, '');
+}
+
+function pinRefused(): LoginFailedError {
+  return new LoginFailedError('it refused the PIN, which is not tried again before a restart');
+}
