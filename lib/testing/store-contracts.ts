@@ -80,7 +80,7 @@ export function storeContracts<Backend extends ContractBackend>(
     {
       port: 'storage',
       name: 'storage: has a name, says whether it is up, and closes more than once',
-      run: () => withBackend(options, async ({ connect }) => proveStatus(await connect())),
+      run: () => withBackends(options, async (open) => proveStatus(await (await open()).connect())),
     },
     ...PORTS.flatMap((port) => (carried.includes(port) ? cases[port] : [refusalOf(port, options)])),
   ];
@@ -98,24 +98,23 @@ function casesOf<Name extends PortName, Backend extends ContractBackend>(
       port: name,
       name: `${name}: ${clause.name}`,
       run: () =>
-        withBackend(options, async ({ backend, connect }) =>
-          withBackend(options, async (elsewhere) => {
-            const ports = {
-              one: portOf(await connect(), name),
-              other: portOf(await connect(), name),
-              elsewhere: async () => portOf(await elsewhere.connect(), name),
-              wipe: async () => options.wipe?.(backend),
-            };
-            await clause.prove(new Trial(ports, backend.clock));
-          }),
-        ),
+        withBackends(options, async (open) => {
+          const { backend, connect } = await open();
+          const ports = {
+            one: portOf(await connect(), name),
+            other: portOf(await connect(), name),
+            elsewhere: async () => portOf(await (await open()).connect(), name),
+            wipe: async () => options.wipe?.(backend),
+          };
+          await clause.prove(new Trial(ports, backend.clock));
+        }),
     })),
     {
       port: name,
       name: `${name}: rejects every call after close with ERR_STORE_CLOSED`,
       run: () =>
-        withBackend(options, async ({ connect }) => {
-          const storage = await connect();
+        withBackends(options, async (open) => {
+          const storage = await (await open()).connect();
           portOf(storage, name);
           await storage.close();
           for (const [call, answer] of callsAfterClose(storage, name)) {
@@ -134,8 +133,8 @@ function refusalOf<Backend extends ContractBackend>(
     port: name,
     name: `${name}: is not carried, and says why`,
     run: () =>
-      withBackend(options, async ({ connect }) => {
-        const port = (await connect())[name];
+      withBackends(options, async (open) => {
+        const port = (await (await open()).connect())[name];
         assert.ok(port instanceof NotCarried, `${name} is there, but was not listed in "ports"`);
         assert.match(port.reason, /\w{2,} \w{2,}/, 'the reason is not a sentence');
       }),
@@ -149,25 +148,32 @@ function portOf<Name extends PortName>(storage: Storage, name: Name): Carried<Na
   return port as Carried<Name>;
 }
 
-/** Opens a backend, and lets go of it and of all its storages whatever happens. */
-async function withBackend<Backend extends ContractBackend>(
+interface OpenedBackend<Backend> {
+  readonly backend: Backend;
+  readonly connect: () => Promise<Storage>;
+}
+
+/** Lets go of all backends and storages that were opened, whatever happens. */
+async function withBackends<Backend extends ContractBackend>(
   options: StoreContractOptions<Backend>,
-  work: (opened: {
-    readonly backend: Backend;
-    readonly connect: () => Promise<Storage>;
-  }) => Promise<void>,
+  work: (open: () => Promise<OpenedBackend<Backend>>) => Promise<void>,
 ): Promise<void> {
-  const backend = await options.newBackend();
+  const backends: Backend[] = [];
   const storages: Storage[] = [];
-  const connect = async (): Promise<Storage> => {
-    const storage = await backend.connect();
-    storages.push(storage);
-    return storage;
+  const open = async (): Promise<OpenedBackend<Backend>> => {
+    const backend = await options.newBackend();
+    backends.push(backend);
+    const connect = async (): Promise<Storage> => {
+      const storage = await backend.connect();
+      storages.push(storage);
+      return storage;
+    };
+    return { backend, connect };
   };
   try {
-    await work({ backend, connect });
+    await work(open);
   } finally {
     await Promise.all(storages.map((storage) => storage.close()));
-    await backend.dispose();
+    await Promise.all(backends.map((backend) => backend.dispose()));
   }
 }

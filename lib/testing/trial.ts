@@ -35,8 +35,8 @@ export interface Clause<Port> {
   readonly prove: (trial: Trial<Port>) => Promise<void>;
 }
 
-/** Real milliseconds a condition is waited for before the case fails. */
-const DEADLINE = 10_000;
+/** Long enough for a loaded machine, and for a store that was just told to forget everything. */
+const PATIENCE = 10_000;
 
 const hostClock = new SystemClock();
 
@@ -90,11 +90,15 @@ export class Trial<Port> {
     );
   }
 
-  /** Waits until it holds; fails when it does not for ten seconds. */
-  async until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-    const deadline = hostClock.now() + DEADLINE;
+  /** Waits until it holds; fails when it does not for so many real milliseconds. */
+  async until(
+    what: string,
+    holds: () => boolean | Promise<boolean>,
+    patience = PATIENCE,
+  ): Promise<void> {
+    const deadline = hostClock.now() + patience;
     while (!(await holds())) {
-      assert.ok(hostClock.now() < deadline, `waited ${DEADLINE} ms in vain: ${what}`);
+      assert.ok(hostClock.now() < deadline, `waited ${patience} ms in vain: ${what}`);
       await pause(5);
     }
   }

@@ -1,0 +1,139 @@
+import type { Clock } from '../../kernel/clock.js';
+import {
+  type NextToken,
+  type PresentedToken,
+  type RotationVerdict,
+  type SessionKey,
+  type SessionRecord,
+  SessionStore,
+} from '../../sessions/session-store.js';
+import { MemoryRoom } from './memory-room.js';
+import { MemorySession, type SessionBeginning } from './memory-session.js';
+import { expectDuration, expectSessionName, expectText } from './port-limits.js';
+
+/** Digests and sealed tokens are far smaller; `data` may be this long by contract. */
+const MAX_TEXT = 4 * 1024;
+
+/** The sessions of one process. A restart ends them all. */
+export class MemorySessionStore extends SessionStore {
+  /** By owner, then by id: maps, because both are chosen by others. */
+  readonly #owners = new Map<string, Map<string, MemorySession>>();
+  readonly #room: MemoryRoom<MemorySession>;
+
+  constructor(maxEntries: number, clock: Clock) {
+    super();
+    this.#room = new MemoryRoom(maxEntries, clock, (session) => this.#forget(session));
+  }
+
+  async create(beginning: SessionBeginning): Promise<boolean> {
+    const now = this.#room.enter();
+    const { key, lineage, secret, binding, data, idleFor, absoluteFor } = beginning;
+    expectSessionKey(key);
+    expectText(data, 'The data of a session', MAX_TEXT);
+    for (const digest of [lineage, secret, binding ?? '']) expectText(digest, 'A digest', MAX_TEXT);
+    expectDuration(idleFor, 'idleFor');
+    expectDuration(absoluteFor, 'absoluteFor');
+    const standing = this.#owners.get(key.owner)?.get(key.id);
+    if (standing !== undefined) {
+      if (now < standing.expiresAt) return false;
+      this.#drop(standing);
+    }
+    this.#room.expectRoom();
+    const session = new MemorySession(beginning, now);
+    const sessions = this.#owners.get(key.owner) ?? new Map<string, MemorySession>();
+    this.#owners.set(key.owner, sessions.set(key.id, session));
+    this.#room.add(session);
+    return true;
+  }
+
+  async rotate({
+    presented,
+    next,
+    graceFor,
+  }: {
+    readonly presented: PresentedToken;
+    readonly next: NextToken;
+    readonly graceFor: number;
+  }): Promise<RotationVerdict> {
+    const now = this.#room.enter();
+    expectSessionKey(presented.key);
+    for (const text of [next.secret, next.sealed, next.data ?? '']) {
+      expectText(text, 'The next token', MAX_TEXT);
+    }
+    if (graceFor !== 0) expectDuration(graceFor, 'graceFor');
+    const session = this.#owners.get(presented.key.owner)?.get(presented.key.id);
+    if (session === undefined) return { verdict: 'unknown' };
+    const verdict = session.rotate(presented, next, graceFor, now);
+    if (verdict.verdict === 'rotated') this.#room.reschedule(session, session.expiryIfUsed(now));
+    return verdict;
+  }
+
+  async end(key: SessionKey): Promise<boolean> {
+    const now = this.#room.enter();
+    expectSessionKey(key);
+    const session = this.#owners.get(key.owner)?.get(key.id);
+    if (session?.livesAt(now) !== true) return false;
+    this.#drop(session);
+    return true;
+  }
+
+  async endAll({
+    owner,
+    except,
+  }: {
+    readonly owner: string;
+    readonly except: string | null;
+  }): Promise<readonly string[]> {
+    const ending = this.#liveSessionsOf(owner).filter(({ key }) => key.id !== except);
+    for (const session of ending) this.#drop(session);
+    return ending.map(({ key }) => key.id);
+  }
+
+  async list(owner: string): Promise<readonly SessionRecord[]> {
+    // Stable, so that what was created within one millisecond stays in the order it came.
+    return this.#liveSessionsOf(owner)
+      .map((session) => session.record())
+      .toSorted((a, b) => a.createdAt - b.createdAt);
+  }
+
+  async count(): Promise<number> {
+    const now = this.#room.enter();
+    let live = 0;
+    for (const sessions of this.#owners.values()) {
+      for (const session of sessions.values()) if (session.livesAt(now)) live++;
+    }
+    return live;
+  }
+
+  /** How many sessions are held, those included that expired and were not swept. */
+  get size(): number {
+    return this.#room.size;
+  }
+
+  close(): void {
+    this.#room.close();
+  }
+
+  #liveSessionsOf(owner: string): readonly MemorySession[] {
+    const now = this.#room.enter();
+    expectSessionName(owner, 'An owner');
+    const sessions = this.#owners.get(owner) ?? new Map<string, MemorySession>();
+    return [...sessions.values()].filter((session) => session.livesAt(now));
+  }
+
+  #drop(session: MemorySession): void {
+    this.#room.remove(session);
+    this.#forget(session);
+  }
+
+  #forget({ key: { owner, id } }: MemorySession): void {
+    const sessions = this.#owners.get(owner);
+    sessions?.delete(id);
+    if (sessions?.size === 0) this.#owners.delete(owner);
+  }
+}
+
+function expectSessionKey({ owner, id }: SessionKey): void {
+  expectSessionName(owner, 'An owner');
+  expectSessionName(id, 'The id of a session');
+}
