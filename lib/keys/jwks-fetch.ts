@@ -22,8 +22,7 @@ import {
 export interface JwksSource {
   readonly url: URL;
   readonly pins: CertificatePins | null;
-  /** Trust anchors beside those of the runtime, in PEM. */
-  readonly ca: readonly string[];
+  readonly trust: tls.SecureContext;
   /** Milliseconds for everything together: name, connection, headers and body. */
   readonly timeout: number;
 }
@@ -114,18 +113,29 @@ export async function fetchJwks(source: JwksSource, signal: AbortSignal): Promis
   }
 }
 
-function connect({ url, ca }: JwksSource): tls.TLSSocket {
+/**
+ * What a server is recognised by, for any number of connections: the anchors of the runtime and
+ * those given in PEM. To read them anew each time would stop the process for tens of milliseconds.
+ */
+export function createTrust(ca: readonly string[]): tls.SecureContext {
+  return tls.createSecureContext({
+    ...(ca.length === 0 ? {} : { ca: [...runtimeAnchors(), ...ca] }),
+    // Said aloud, because --tls-min-v1.0 changes what goes unsaid.
+    minVersion: 'TLSv1.2',
+  });
+}
+
+function connect({ url, trust }: JwksSource): tls.TLSSocket {
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
   return tls.connect({
     host,
     port: url.port === '' ? 443 : Number(url.port),
     // RFC 6066 §3: an address is no server name.
     ...(isIP(host) === 0 ? { servername: host } : {}),
-    ...(ca.length === 0 ? {} : { ca: [...runtimeAnchors(), ...ca] }),
-    // Said aloud, because NODE_TLS_REJECT_UNAUTHORIZED and --tls-min-v1.0 change what goes unsaid.
+    secureContext: trust,
+    // Said aloud too, because of NODE_TLS_REJECT_UNAUTHORIZED.
     rejectUnauthorized: true,
     checkServerIdentity: tls.checkServerIdentity,
-    minVersion: 'TLSv1.2',
     ALPNProtocols: ['http/1.1'],
   });
 }
@@ -240,7 +250,7 @@ function connectionFault(cause: unknown): JwksFetchError {
 
 /** Codes are names from Node and OpenSSL; the messages beside them repeat what the server sent. */
 function codeOf(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !('code' in error)) return undefined;
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
   const { code } = error;
   return typeof code === 'string' && /^[A-Z0-9_]{1,64}$/.test(code) ? code : undefined;
 }

@@ -6,7 +6,13 @@ import { randomUpTo } from '../kernel/ids.js';
 import type { SigningAlgorithm } from './algorithms.js';
 import type { CertificatePins } from './certificate-pins.js';
 import { type JwksDocument, JwksDocumentError, readJwksDocument } from './jwks-document.js';
-import { fetchJwks, JwksFetchError, type JwksSource, jwksUrlFault } from './jwks-fetch.js';
+import {
+  createTrust,
+  fetchJwks,
+  JwksFetchError,
+  type JwksSource,
+  jwksUrlFault,
+} from './jwks-fetch.js';
 import type { VerificationKey } from './key-material.js';
 import {
   ElapsedTime,
@@ -96,7 +102,8 @@ export class RemoteJwks {
     if (!(config.ca ?? []).every(isCertificate)) throw new TypeError('ca is not a PEM certificate');
     // A copy: a URL can be changed by whoever holds it.
     const url = new URL(config.jwksUri);
-    this.#source = { url, pins: config.pins, ca: config.ca ?? [], timeout: config.timeout };
+    const { pins, timeout, ca = [] } = config;
+    this.#source = { url, pins, timeout, trust: createTrust(ca) };
     this.#time = new ElapsedTime(clock);
     this.#report = new RemoteReporter(config.issuer, report);
     this.#unknown = new UnknownKids(config.cooldown);

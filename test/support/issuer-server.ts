@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
 
 import { recordOutput } from './witness.js';
@@ -47,10 +48,11 @@ afterAll(async () => {
 export async function startIssuerServer(
   context: SecureContextOptions,
   answer: Answerer = sendJson({ keys: [] }),
+  host = 'localhost',
 ): Promise<IssuerServer> {
   const paths: string[] = [];
   const handshakes: ('full' | 'resumed')[] = [];
-  const sockets = new Set<Socket>();
+  const sockets = new Set<Duplex>();
   let headers: IncomingMessage['headers'] = {};
   const server = createServer(context, (request, response) => {
     paths.push(request.url ?? '');
@@ -68,7 +70,7 @@ export async function startIssuerServer(
   // Clients that refuse the certificate are what many tests are about.
   server.on('tlsClientError', () => {});
   const listen = async (port: number): Promise<number> => {
-    server.listen(port, 'localhost');
+    server.listen(port, host);
     await once(server, 'listening');
     return (server.address() as AddressInfo).port;
   };

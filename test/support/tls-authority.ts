@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -30,20 +30,23 @@ export interface Authority {
   selfSigned(): Certificate;
 }
 
+interface Leaf {
+  readonly subject: string;
+  /** Lines of OpenSSL's configuration. */
+  readonly extensions: string;
+  readonly days?: number;
+}
+
 const CONFIG = '[req]\ndistinguished_name=dn\n[dn]\n';
 
 export function createAuthority(): Authority {
   const key = newKey('ec');
-  const ca = certify(key, [
-    '-subj',
-    '/CN=Test authority',
-    ...extension('basicConstraints=CA:TRUE'),
-  ]);
-  const leaf = (wish: CertificateWish): readonly string[] => [
-    ...['-subj', '/CN=issuer', '-days', String(wish.days ?? 2)],
-    ...extension('basicConstraints=CA:FALSE'),
-    ...extension(`subjectAltName=${wish.subjectAltName ?? 'DNS:localhost'}`),
-  ];
+  const ca = certify(key, { subject: 'Test authority', extensions: 'basicConstraints=CA:TRUE' });
+  const leaf = ({ subjectAltName = 'DNS:localhost', days }: CertificateWish): Leaf => ({
+    subject: 'issuer',
+    extensions: `basicConstraints=CA:FALSE\nsubjectAltName=${subjectAltName}`,
+    ...(days === undefined ? {} : { days }),
+  });
   return {
     ca,
     issue: (wish = {}) => {
@@ -82,13 +85,9 @@ function newKey(type: 'ec' | 'rsa'): string {
   return privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
 }
 
-function extension(text: string): readonly string[] {
-  return ['-addext', text];
-}
-
 function certify(
   key: string,
-  args: readonly string[],
+  { subject, extensions, days = 2 }: Leaf,
   signer?: { readonly ca: string; readonly key: string },
 ): string {
   const folder = mkdtempSync(join(tmpdir(), 'nest-jwt-hardening-tls-'));
@@ -97,21 +96,18 @@ function certify(
     writeFileSync(path, text, { mode: 0o600 });
     return path;
   };
+  const openssl = (...args: readonly string[]): string =>
+    execFileSync('openssl', args, { stdio: 'pipe', encoding: 'utf8' });
   try {
-    const out = join(folder, 'out.pem');
+    const keyFile = file('leaf.key', key);
+    const wish = ['-config', file('req.cnf', CONFIG), '-subj', `/CN=${subject}`];
+    const request = file('leaf.csr', openssl('req', '-new', '-key', keyFile, ...wish));
     const signing =
       signer === undefined
-        ? []
+        ? ['-signkey', keyFile]
         : ['-CA', file('ca.pem', signer.ca), '-CAkey', file('ca.key', signer.key)];
-    execFileSync(
-      'openssl',
-      [
-        ...['req', '-x509', '-new', '-sha256', '-config', file('req.cnf', CONFIG)],
-        ...['-key', file('leaf.key', key), '-out', out, ...signing, ...args],
-      ],
-      { stdio: 'pipe' },
-    );
-    return readFileSync(out, 'utf8');
+    const terms = ['-sha256', '-days', String(days), '-extfile', file('x509.cnf', extensions)];
+    return openssl('x509', '-req', '-in', request, ...signing, ...terms);
   } finally {
     rmSync(folder, { recursive: true });
   }
