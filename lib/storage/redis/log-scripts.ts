@@ -1,0 +1,80 @@
+import { luaScript } from './lua-script.js';
+
+/**
+ * The atomic steps on the revocation log: a stream, and beside it the state of the log. The second
+ * part of every entry's id is its number in the log. A replica that took over without the last
+ * entries gives their numbers again, which is how a reader finds out.
+ *
+ * Both keys expire with the last entry. If only one is there, what was in the log is lost.
+ */
+
+/** Every append looks at so many entries for expired ones, round and round. */
+const SWEPT_PER_APPEND = 16;
+
+/** Until when an entry may concern a token, from now on, in milliseconds. */
+const MAX_AHEAD = 400 * 24 * 60 * 60 * 1_000;
+
+/** Longer than a script runs: a key that expires while it is written would be gone at once. */
+const MIN_AHEAD = 1_000;
+
+/** Keys: entries, state. Answers the log's id, the entry's id, and when the log ends; or `far`. */
+export const APPEND = luaScript(`
+local data, expires, fresh_id = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local now = store_time()
+if expires > now + ${MAX_AHEAD} then return {'far'} end
+local state = redis.call('HMGET', KEYS[2], 'id', 'time', 'number', 'until', 'swept')
+local id, time, number, ends, swept = fresh_id, 0, 0, 0, ''
+if state[1] and redis.call('EXISTS', KEYS[1]) == 1 then
+  id, swept = state[1], state[5]
+  time, number, ends = tonumber(state[2]), tonumber(state[3]), tonumber(state[4])
+else
+  redis.call('DEL', KEYS[1], KEYS[2])
+end
+
+local from = swept == '' and '-' or '(' .. swept
+local page = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', ${SWEPT_PER_APPEND})
+swept = ''
+for _, entry in ipairs(page) do
+  if tonumber(entry[2][2]) <= now then redis.call('XDEL', KEYS[1], entry[1]) end
+  if #page == ${SWEPT_PER_APPEND} then swept = entry[1] end
+end
+
+time, number, ends = math.max(time, now), number + 1, math.max(ends, expires, now + ${MIN_AHEAD})
+local entry = digits(time) .. '-' .. digits(number)
+redis.call('XADD', KEYS[1], entry, 'e', digits(expires), 'u', digits(ends), 'd', data)
+redis.call('HSET', KEYS[2], 'id', id, 'time', digits(time), 'number', digits(number),
+  'until', digits(ends), 'swept', swept)
+redis.call('PEXPIREAT', KEYS[1], digits(ends))
+redis.call('PEXPIREAT', KEYS[2], digits(ends))
+return {id, entry, digits(ends)}
+`);
+
+/**
+ * Keys: entries, state. The position is that of an entry and of the log as it was then: which log,
+ * which entry, when that entry expires, and when all the log held will have expired. Answers `lost`,
+ * `empty`, or the time, the log's id, the number of its last entry, and a page.
+ */
+export const READ = luaScript(`
+local log, after, expires, ends, limit = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local now = store_time()
+local state = redis.call('HMGET', KEYS[2], 'id', 'number')
+local id = redis.call('EXISTS', KEYS[1]) == 1 and state[1]
+local from, passed = '-', 0
+if log ~= '' and id ~= log then
+  -- All that this reader knew of has expired, so that nothing of it can be lost.
+  if tonumber(ends) > now then return {'lost'} end
+elseif log ~= '' then
+  from, passed = '(' .. after, tonumber(string.match(after, '-(%d+)$'))
+  if tonumber(state[2]) < passed then return {'lost'} end
+  local there = redis.call('XRANGE', KEYS[1], after, after)[1]
+  if there then
+    if there[2][2] ~= expires or there[2][4] ~= ends then return {'lost'} end
+  elseif tonumber(expires) > now then
+    return {'lost'}
+  end
+end
+if not id then return {'empty'} end
+local page = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', limit)
+if page[1] and tonumber(string.match(page[1][1], '-(%d+)$')) <= passed then return {'lost'} end
+return {'read', digits(now), id, state[2], page}
+`);

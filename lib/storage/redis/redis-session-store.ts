@@ -1,0 +1,228 @@
+import {
+  type NextToken,
+  type PresentedToken,
+  type RotationVerdict,
+  type SessionKey,
+  type SessionRecord,
+  SessionStore,
+} from '../../sessions/session-store.js';
+import type { RedisClient } from './redis-clients.js';
+import type { RedisGate } from './redis-gate.js';
+import { expectName, expectText, expectWhole, type RedisKeys } from './redis-keys.js';
+import type { RedisReply } from './redis-reply.js';
+import { CREATE, END, END_ALL, LIST, ROTATE } from './session-scripts.js';
+
+const MAX_DATA_BYTES = 4 * 1024;
+const MAX_DIGEST_BYTES = 1024;
+const MAX_SEALED_BYTES = 16 * 1024;
+
+const SCAN_PAGE = 1_000;
+
+/** Sessions as hashes, rotated inside Redis. */
+export class RedisSessionStore extends SessionStore {
+  readonly #gate: RedisGate;
+  readonly #durable: RedisGate;
+  readonly #keys: RedisKeys;
+
+  /** @param durable answers once a change holds as firmly as was configured */
+  constructor(gate: RedisGate, durable: RedisGate, keys: RedisKeys) {
+    super();
+    this.#gate = gate;
+    this.#durable = durable;
+    this.#keys = keys;
+  }
+
+  async create(request: {
+    readonly key: SessionKey;
+    readonly lineage: string;
+    readonly secret: string;
+    readonly binding: string | null;
+    readonly data: string;
+    readonly idleFor: number;
+    readonly absoluteFor: number;
+  }): Promise<boolean> {
+    const { key, lineage, secret, binding, data, idleFor, absoluteFor } = request;
+    expectSessionKey(key);
+    expectDigests(lineage, secret, binding);
+    expectText(data, 'The data of a session', MAX_DATA_BYTES);
+    expectWhole(idleFor, 'An idle time', 1);
+    expectWhole(absoluteFor, 'A lifetime', 1);
+    const reply = await this.#durable.run({
+      task: 'storing a session',
+      script: CREATE,
+      keys: this.#keysOf(key),
+      args: [
+        key.id,
+        lineage,
+        secret,
+        optional(binding),
+        data,
+        String(idleFor),
+        String(absoluteFor),
+      ],
+    });
+    return reply.flag();
+  }
+
+  async rotate({
+    presented,
+    next,
+    graceFor,
+  }: {
+    readonly presented: PresentedToken;
+    readonly next: NextToken;
+    readonly graceFor: number;
+  }): Promise<RotationVerdict> {
+    const { key, lineage, secret, binding } = presented;
+    expectSessionKey(key);
+    expectDigests(lineage, secret, binding);
+    expectDigests(next.secret);
+    expectText(next.sealed, 'A sealed token', MAX_SEALED_BYTES);
+    expectText(next.data ?? '', 'The data of a session', MAX_DATA_BYTES);
+    expectWhole(graceFor, 'A grace window', 0);
+    const reply = await this.#durable.run({
+      task: 'rotating a session',
+      script: ROTATE,
+      keys: this.#keysOf(key),
+      args: [
+        key.id,
+        lineage,
+        secret,
+        optional(binding),
+        next.secret,
+        next.sealed,
+        optional(next.data),
+        String(graceFor),
+      ],
+    });
+    return verdictFrom(reply, key);
+  }
+
+  async end(key: SessionKey): Promise<boolean> {
+    expectSessionKey(key);
+    const [session, index] = this.#keysOf(key);
+    const reply = await this.#durable.run({
+      task: 'ending a session',
+      script: END,
+      keys: [session, index],
+      args: [key.id],
+    });
+    return reply.flag();
+  }
+
+  async endAll({
+    owner,
+    except,
+  }: {
+    readonly owner: string;
+    readonly except: string | null;
+  }): Promise<readonly string[]> {
+    expectName(owner, 'The owner of sessions');
+    const reply = await this.#durable.run({
+      task: 'ending the sessions of an owner',
+      script: END_ALL,
+      keys: [this.#keys.sessionIndex(owner)],
+      args: [this.#keys.sessionsOf(owner), except ?? ''],
+    });
+    return reply.list().map((id) => id.text());
+  }
+
+  async list(owner: string): Promise<readonly SessionRecord[]> {
+    expectName(owner, 'The owner of sessions');
+    const reply = await this.#gate.run({
+      task: 'listing the sessions of an owner',
+      script: LIST,
+      keys: [this.#keys.sessionIndex(owner)],
+      args: [this.#keys.sessionsOf(owner)],
+    });
+    return reply.list().map((item) => {
+      const [id, record] = item.tuple(2);
+      return recordFrom(record, { owner, id: id.text() });
+    });
+  }
+
+  async count(): Promise<number> {
+    const masters = await this.#gate.masters();
+    const counts = await Promise.all(masters.map((master) => this.#countOn(master)));
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  async #countOn(master: RedisClient): Promise<number> {
+    const pattern = this.#keys.anySession();
+    let count = 0;
+    let cursor = '0';
+    do {
+      const from = cursor;
+      const reply = await this.#gate.call({
+        task: 'counting sessions',
+        key: '',
+        send: () => master.scan(from, 'MATCH', pattern, 'COUNT', SCAN_PAGE),
+      });
+      const [following, keys] = reply.tuple(2);
+      count += keys.list().length;
+      cursor = following.text();
+    } while (cursor !== '0');
+    return count;
+  }
+
+  #keysOf({ owner, id }: SessionKey): readonly [string, string, string] {
+    const keys = this.#keys;
+    return [keys.session(owner, id), keys.sessionIndex(owner), keys.endedSession(owner, id)];
+  }
+}
+
+function expectSessionKey({ owner, id }: SessionKey): void {
+  expectName(owner, 'The owner of a session');
+  expectName(id, 'The id of a session');
+}
+
+function expectDigests(...digests: readonly (string | null)[]): void {
+  for (const digest of digests) {
+    if (digest !== null) expectText(digest, 'A digest', MAX_DIGEST_BYTES);
+  }
+}
+
+/** Keeps nothing apart from an empty text, where Redis knows texts only. */
+function optional(text: string | null): string {
+  return text === null ? '' : `=${text}`;
+}
+
+function verdictFrom(reply: RedisReply, key: SessionKey): RotationVerdict {
+  const items = reply.list();
+  const [head] = items;
+  const verdict = head?.word(['rotated', 'repeated', 'reused', 'ended', 'unknown']) ?? 'unknown';
+  switch (verdict) {
+    case 'unknown':
+      return { verdict };
+    case 'rotated':
+    case 'ended': {
+      const [, record] = reply.tuple(2);
+      return { verdict, session: recordFrom(record, key) };
+    }
+    case 'repeated': {
+      const [, record, sealed] = reply.tuple(3);
+      return { verdict, session: recordFrom(record, key), sealed: sealed.text() };
+    }
+    case 'reused': {
+      const [, record, misuse] = reply.tuple(3);
+      return {
+        verdict,
+        session: recordFrom(record, key),
+        misuse: misuse.word(['recent', 'older', 'unknown', 'binding']),
+      };
+    }
+  }
+}
+
+function recordFrom(reply: RedisReply, key: SessionKey): SessionRecord {
+  const [data, createdAt, lastUsedAt, absoluteExpiresAt, idleFor, generation] = reply.tuple(6);
+  return {
+    key: { owner: key.owner, id: key.id },
+    data: data.text(),
+    createdAt: createdAt.count(),
+    lastUsedAt: lastUsedAt.count(),
+    absoluteExpiresAt: absoluteExpiresAt.count(),
+    idleFor: idleFor.count(),
+    generation: generation.count(),
+  };
+}

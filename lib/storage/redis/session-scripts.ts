@@ -1,0 +1,137 @@
+import { luaScript } from './lua-script.js';
+
+/**
+ * The atomic steps on sessions. A session is a hash; a sorted set of its owner names them in the
+ * order of their beginning; what misuse ended is remembered under a name of its own, so that only
+ * live sessions bear the name of one. All keys of an owner lie in one slot.
+ *
+ * `secret` is the digest of the current token, `former` that of its predecessor with the `sealed`
+ * answer the predecessor may get again during the `grace` of its rotation, `older` holds shortened digests of those before.
+ */
+
+/** A token further back than this many rotations is reported as never issued. */
+const OLDER_KEPT = 32;
+/** Hexadecimal digits of each: enough to tell generations apart, worth nothing to who reads them. */
+const OLDER_DIGITS = 12;
+
+/** How long the memory of a misused session lasts at most, in milliseconds. */
+const ENDED_FOR = 24 * 60 * 60 * 1_000;
+
+const RECORD = `
+local FIELDS = {'data', 'created', 'used', 'absolute', 'idle', 'generation'}
+local function record_of(key) return redis.call('HMGET', key, unpack(FIELDS)) end
+`;
+
+/** Keys: session, index, ended. */
+export const CREATE = luaScript(`
+local id, lineage, secret, binding, data = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local idle, absolute = tonumber(ARGV[6]), tonumber(ARGV[7])
+if redis.call('EXISTS', KEYS[1], KEYS[3]) > 0 then return 0 end
+local now = store_time()
+local ends = digits(now + absolute)
+redis.call('HSET', KEYS[1], 'lineage', lineage, 'secret', secret, 'binding', binding,
+  'data', data, 'created', digits(now), 'used', digits(now), 'absolute', ends,
+  'idle', digits(idle), 'generation', '0')
+redis.call('PEXPIREAT', KEYS[1], digits(now + math.min(idle, absolute)))
+-- Names of expired sessions leave a few at a time, faster than new ones come.
+local prefix = string.sub(KEYS[1], 1, -1 - #id)
+for _, other in ipairs(redis.call('ZRANDMEMBER', KEYS[2], 8)) do
+  if redis.call('EXISTS', prefix .. other) == 0 then redis.call('ZREM', KEYS[2], other) end
+end
+local newest = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
+local place = math.max(now, newest and tonumber(newest) + 1 or 0)
+redis.call('ZADD', KEYS[2], digits(place), id)
+if redis.call('PTTL', KEYS[2]) < absolute then redis.call('PEXPIREAT', KEYS[2], ends) end
+return 1
+`);
+
+/** Keys: session, index, ended. */
+export const ROTATE = luaScript(`${RECORD}
+local id, lineage, secret, binding = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local next_secret, sealed, data, grace = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
+local now = store_time()
+
+local ended = redis.call('HGET', KEYS[3], 'lineage')
+if ended then
+  if ended ~= lineage then return {'unknown'} end
+  return {'ended', record_of(KEYS[3])}
+end
+
+local known = redis.call('HMGET', KEYS[1], 'lineage', 'secret', 'binding', 'former', 'sealed',
+  'rotated', 'older', 'used', 'absolute', 'idle', 'generation', 'grace')
+if known[1] ~= lineage then return {'unknown'} end
+local absolute, idle = tonumber(known[9]), tonumber(known[10])
+if absolute <= now or tonumber(known[8]) + idle <= now then return {'unknown'} end
+
+local function brief(digest) return string.sub(redis.sha1hex(digest), 1, ${OLDER_DIGITS}) end
+local function is_older(digest)
+  local older, sought = known[7] or '', brief(digest)
+  for at = 1, #older, ${OLDER_DIGITS} do
+    if string.sub(older, at, at + ${OLDER_DIGITS - 1}) == sought then return true end
+  end
+  return false
+end
+
+local misuse
+if secret == known[2] then
+  if binding == known[3] then
+    local older = known[7] or ''
+    if known[4] then older = string.sub(brief(known[4]) .. older, 1, ${OLDER_KEPT * OLDER_DIGITS}) end
+    redis.call('HSET', KEYS[1], 'secret', next_secret, 'former', secret, 'sealed', sealed,
+      'rotated', digits(now), 'grace', digits(grace), 'older', older, 'used', digits(now),
+      'generation', digits(tonumber(known[11]) + 1))
+    if data ~= '' then redis.call('HSET', KEYS[1], 'data', string.sub(data, 2)) end
+    redis.call('PEXPIREAT', KEYS[1], digits(math.min(now + idle, absolute)))
+    return {'rotated', record_of(KEYS[1])}
+  end
+  misuse = 'binding'
+elseif known[4] and secret == known[4] then
+  -- A clock that was set back by a failover must not open the window again.
+  local inside = math.abs(now - tonumber(known[6])) < math.min(grace, tonumber(known[12]))
+  if inside and binding == known[3] then
+    return {'repeated', record_of(KEYS[1]), known[5]}
+  end
+  misuse = inside and 'binding' or 'recent'
+elseif is_older(secret) then
+  misuse = 'older'
+else
+  misuse = 'unknown'
+end
+
+local record = record_of(KEYS[1])
+redis.call('DEL', KEYS[1])
+redis.call('ZREM', KEYS[2], id)
+redis.call('HSET', KEYS[3], 'lineage', lineage, 'data', record[1], 'created', record[2],
+  'used', record[3], 'absolute', record[4], 'idle', record[5], 'generation', record[6])
+redis.call('PEXPIREAT', KEYS[3], digits(math.min(absolute, now + ${ENDED_FOR})))
+return {'reused', record, misuse}
+`);
+
+/** Keys: session, index. */
+export const END = luaScript(`
+redis.call('ZREM', KEYS[2], ARGV[1])
+return redis.call('DEL', KEYS[1])
+`);
+
+/** Keys: index. Answers the ids that were live. */
+export const END_ALL = luaScript(`
+local prefix, except = ARGV[1], ARGV[2]
+local ended = {}
+for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  if id ~= except then
+    if redis.call('DEL', prefix .. id) == 1 then table.insert(ended, id) end
+    redis.call('ZREM', KEYS[1], id)
+  end
+end
+return ended
+`);
+
+/** Keys: index. Answers pairs of id and record. */
+export const LIST = luaScript(`${RECORD}
+local live = {}
+for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  local record = record_of(ARGV[1] .. id)
+  if record[1] then table.insert(live, {id, record}) else redis.call('ZREM', KEYS[1], id) end
+end
+return live
+`);
