@@ -10,7 +10,19 @@ export type {
 export { optionsFromEnvironment } from './config/environment.js';
 
 export { KeyRingService } from './keys/key-ring.service.js';
-export type { KeyDescription, Rotation } from './keys/key-ring.service.js';
+export type {
+  Compromise,
+  KeyDescription,
+  KeyRingHealth,
+  Rotation,
+} from './keys/key-description.js';
+export { TrustedIssuers } from './keys/trusted-issuers.service.js';
+export type { RemoteJwksStatus } from './keys/remote-jwks.js';
+export type { CertificatePinOptions } from './keys/certificate-pins.js';
+export { KeyVault } from './keys/signer.js';
+export type { Signer } from './keys/signer.js';
+export { KeyStore } from './keys/key-store.js';
+export type { LoadedKeyRing, StoredKeyRing } from './keys/key-store.js';
 export type { SigningAlgorithm } from './keys/algorithms.js';
 export type { Jwks } from './keys/jwks.js';
 export type { PemSigningKey, PrivateJwk, PublicJwk } from './keys/key-material.js';
@@ -39,12 +51,41 @@ export { SecurityEvents } from './events/security-events.js';
 export type { SecurityEvent, SecurityEventType } from './events/security-events.js';
 
 export { memoryStorage } from './storage/memory/memory-storage.js';
-export type { Storage } from './storage/storage.js';
+export type { MemoryStorageOptions } from './storage/memory/memory-storage.js';
+export { NotCarried } from './storage/storage.js';
+export type { Storage, StorageStatus } from './storage/storage.js';
+export { StorageHealth } from './storage/storage-health.service.js';
+export { RevocationLog } from './revocation/revocation-log.js';
+export type {
+  LogFollower,
+  LoggedRevocation,
+  LogPage,
+  RevocationEntry,
+} from './revocation/revocation-log.js';
+export { SessionStore } from './sessions/session-store.js';
+export type {
+  Misuse,
+  NextToken,
+  PresentedToken,
+  RotationVerdict,
+  SessionKey,
+  SessionRecord,
+} from './sessions/session-store.js';
+export { ReplayStore } from './binding/replay-store.js';
+export { AttemptStore } from './abuse/attempt-store.js';
+export type { Attempts } from './abuse/attempt-store.js';
 
 export { Clock, SystemClock } from './kernel/clock.js';
 export { secretsEqual } from './kernel/constant-time.js';
 export type { Duration } from './kernel/duration.js';
-export { AccessError, ClaimError, ConfigError, KeyError, TokenError } from './kernel/errors.js';
+export {
+  AccessError,
+  ClaimError,
+  ConfigError,
+  KeyError,
+  StoreError,
+  TokenError,
+} from './kernel/errors.js';
 export type {
   AccessErrorCode,
   ClaimErrorCode,
@@ -53,5 +94,6 @@ export type {
   ErrorCode,
   JwtHardeningError,
   KeyErrorCode,
+  StoreErrorCode,
   TokenErrorCode,
 } from './kernel/errors.js';

@@ -17,9 +17,13 @@ import {
   resolveExtras,
 } from './jwt-hardening.module-definition.js';
 import { Clock, SystemClock } from './kernel/clock.js';
+import { CoordinatedClock } from './kernel/coordinated-clock.js';
 import { jwksControllerAt } from './keys/jwks.controller.js';
 import { KeyRingService } from './keys/key-ring.service.js';
 import { KeyRotationSchedule } from './keys/key-rotation.schedule.js';
+import { TrustedIssuers } from './keys/trusted-issuers.service.js';
+import { NotCarried } from './storage/storage.js';
+import { StorageHealth } from './storage/storage-health.service.js';
 import { TokenService } from './tokens/token.service.js';
 
 /** The configuration after all checks. */
@@ -31,28 +35,51 @@ const SERVICES: Provider[] = [
     useFactory: (options: unknown) => resolveConfig(options, nodeEnv()),
     inject: [MODULE_OPTIONS_TOKEN],
   },
-  { provide: Clock, useClass: SystemClock },
+  { provide: Clock, useFactory: () => new CoordinatedClock(new SystemClock()) },
   SecurityEvents,
   EventLog,
   {
-    provide: KeyRingService,
-    useFactory: ({ keys, storage }: ResolvedConfig, clock: Clock, events: SecurityEvents) =>
-      KeyRingService.open(keys, storage.keyStore, clock, events),
+    provide: StorageHealth,
+    useFactory: ({ storage }: ResolvedConfig, clock: Clock, events: SecurityEvents) =>
+      new StorageHealth(storage, clock, events),
     inject: [CONFIG, Clock, SecurityEvents],
   },
+  {
+    provide: KeyRingService,
+    useFactory: ({ keys, storage }: ResolvedConfig, clock: Clock, events: SecurityEvents) =>
+      KeyRingService.open(keys, {
+        store: carried(storage.keyStore),
+        clock,
+        events,
+        countSessions: async () => (await carried(storage.sessionStore)?.count()) ?? null,
+      }),
+    // The health of the storage first: it is to report what goes wrong from the start.
+    inject: [CONFIG, Clock, SecurityEvents, StorageHealth],
+  },
   KeyRotationSchedule,
+  {
+    provide: TrustedIssuers,
+    useFactory: ({ trust }: ResolvedConfig, clock: Clock, events: SecurityEvents) =>
+      new TrustedIssuers(trust, clock, events),
+    inject: [CONFIG, Clock, SecurityEvents],
+  },
   {
     provide: TokenService,
     useFactory: (
       { tokens }: ResolvedConfig,
       keyRing: KeyRingService,
+      trusted: TrustedIssuers,
       clock: Clock,
       events: SecurityEvents,
-    ) => new TokenService(tokens, keyRing, clock, events),
-    inject: [CONFIG, KeyRingService, Clock, SecurityEvents],
+    ) => new TokenService(tokens, keyRing, trusted, clock, events),
+    inject: [CONFIG, KeyRingService, TrustedIssuers, Clock, SecurityEvents],
   },
   AuthGuard,
 ];
+
+function carried<Port extends object>(port: Port | NotCarried): Port | null {
+  return port instanceof NotCarried ? null : port;
+}
 
 function routeAudit(guard: RouteAuditConfig['guard']): Provider {
   return {
@@ -103,6 +130,15 @@ function assemble(
     imports: [...(definition.imports ?? []), DiscoveryModule],
     providers: [...(definition.providers ?? []), ...SERVICES, routeAudit(guard), ...guards],
     controllers,
-    exports: [Clock, SecurityEvents, KeyRingService, TokenService, AuthGuard, RouteAudit],
+    exports: [
+      Clock,
+      SecurityEvents,
+      KeyRingService,
+      TrustedIssuers,
+      TokenService,
+      StorageHealth,
+      AuthGuard,
+      RouteAudit,
+    ],
   };
 }

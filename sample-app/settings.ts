@@ -6,6 +6,7 @@ import {
   type Storage,
 } from 'nest-jwt-hardening';
 import { optionsFromEnvironment } from 'nest-jwt-hardening/config';
+import { redisStorage } from 'nest-jwt-hardening/redis';
 
 import type { HttpAdapterName } from './http/http-application.js';
 
@@ -14,7 +15,7 @@ export abstract class Settings {
   abstract readonly port: number;
   abstract readonly httpAdapter: HttpAdapterName;
   abstract readonly logFormat: 'pretty' | 'json';
-  abstract readonly jwt: JwtHardeningOptions & { readonly storage: Storage };
+  abstract readonly jwt: JwtHardeningOptions;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -28,17 +29,40 @@ export async function readSettings(env: Environment): Promise<Settings> {
   const port = readPort(env, problems);
   const httpAdapter = readChoice(env, problems, 'HTTP_ADAPTER', ['express', 'fastify']);
   const logFormat = readChoice(env, problems, 'LOG_FORMAT', ['pretty', 'json']);
+  const storage = readStorage(env, problems);
   const jwt = await readJwtOptions(
+    storage,
     { JWT_ISSUER: `http://localhost:${port}`, JWT_AUDIENCE: 'ledger-api', ...env },
     problems,
   );
   if (jwt === undefined || problems.length > 0) {
     throw new ConfigError('ERR_CONFIG_INVALID', problems);
   }
-  return { port, httpAdapter, logFormat, jwt: { ...jwt, storage: memoryStorage() } };
+  return { port, httpAdapter, logFormat, jwt };
+}
+
+/** Redis for everything, or this process. */
+function readStorage(env: Environment, problems: ConfigProblem[]): Storage | undefined {
+  const url = env['REDIS_URL'];
+  if (url === undefined) return memoryStorage({ dangerouslyAllowInProduction: true });
+  if (env['JWT_KEY_ENCRYPTION_KEY'] === undefined && env['JWT_SIGNING_JWK'] === undefined) {
+    problems.push({
+      path: 'JWT_KEY_ENCRYPTION_KEY',
+      problem: 'it is missing, and the keys are to be stored in Redis',
+      fix: 'Give 32 random bytes in base64url',
+    });
+  }
+  try {
+    return redisStorage({ url, keyPrefix: 'ledger:' });
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    problems.push(...error.problems.map((problem) => ({ ...problem, path: 'REDIS_URL' })));
+    return undefined;
+  }
 }
 
 async function readJwtOptions(
+  storage: Storage | undefined,
   env: Environment,
   problems: ConfigProblem[],
 ): Promise<JwtHardeningOptions | undefined> {
@@ -46,7 +70,7 @@ async function readJwtOptions(
     const options = await optionsFromEnvironment(env);
     // RFC 9068 §2.2: an access token names the client it was issued to.
     const tokens = { ...options.tokens, clientId: 'ledger-web', requiredClaims: ['client_id'] };
-    return { ...options, tokens };
+    return storage === undefined ? undefined : { ...options, tokens, storage };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     problems.push(...error.problems);

@@ -181,12 +181,14 @@ export const RULES: ReadonlyMap<string, Check> = new Map<string, Check>([
     },
   ],
   [
-    'storage knows the ports of the domains, and the kernel',
+    'storage knows the ports of the domains, the kernel, and whom to tell',
     (module) =>
       module.room !== 'storage'
         ? []
         : refusedImports(module, ({ target }) =>
-            target === undefined || /^(?:kernel|storage)\//.test(target) || PORT.test(target)
+            target === undefined ||
+            /^(?:kernel|storage)\/|^events\/security-events\.ts$/.test(target) ||
+            PORT.test(target)
               ? undefined
               : `imports ${target}, which is not a port`,
           ),

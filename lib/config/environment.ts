@@ -17,6 +17,9 @@ const VARIABLES = {
   JWT_PUBLISH_AHEAD: 'keys.publishAhead',
   JWT_RETAIN_FOR: 'keys.retainFor',
   JWT_ACCESS_TTL: 'tokens.accessTtl',
+  JWT_KEY_ENCRYPTION_KEY: 'keys.encryptionKeys',
+  JWT_TRUST_ISSUER: 'trust.0.issuer',
+  JWT_TRUST_JWKS_URI: 'trust.0.jwksUri',
 } as const;
 
 /** `NODE_ENV` of this process. */
@@ -42,12 +45,18 @@ export async function optionsFromEnvironment(
       problems.push({ path: variable, problem: 'it is empty', fix });
       continue;
     }
-    const value = variable === 'JWT_SIGNING_JWK' ? parseJwk(text, problems) : text;
+    const value = read(variable, text, problems);
     if (value !== undefined) assign(options, path, value);
   }
   problems.push(...(await problemsOf(options, problems)));
   if (problems.length > 0) throw new ConfigError('ERR_CONFIG_INVALID', problems);
   return options as unknown as JwtHardeningOptions;
+}
+
+function read(variable: string, text: string, problems: ConfigProblem[]): unknown {
+  if (variable === 'JWT_SIGNING_JWK') return parseJwk(text, problems);
+  // While one key-encryption key follows another: the new one, a comma, the old one.
+  return variable === 'JWT_KEY_ENCRYPTION_KEY' ? text.split(',') : text;
 }
 
 function parseJwk(text: string, problems: ConfigProblem[]): unknown {
@@ -83,7 +92,7 @@ function rename(path: string): string {
     if (path === option) return variable;
     if (path.startsWith(`${option}.`)) return variable + path.slice(option.length);
   }
-  return path;
+  return path === 'trust.0' ? 'JWT_TRUST_ISSUER' : path;
 }
 
 function renameAll(text: string): string {
@@ -91,7 +100,16 @@ function renameAll(text: string): string {
 }
 
 function assign(options: Record<string, unknown>, path: string, value: unknown): void {
-  const [section, name] = path.split('.') as [string, string?];
-  if (name === undefined) options[section] = value;
-  else options[section] = { ...(options[section] as object | undefined), [name]: value };
+  const [section, ...names] = path.split('.') as [string, ...string[]];
+  const [first, second] = names;
+  if (first === undefined) options[section] = value;
+  else if (second === undefined)
+    options[section] = { ...membersOf(options[section]), [first]: value };
+  else options[section] = [{ ...membersOf(options[section], 0), [second]: value }];
+}
+
+/** What was read of a section, or of an entry of a list, so far. */
+function membersOf(section: unknown, index?: number): object {
+  const found: unknown = index !== undefined && Array.isArray(section) ? section[index] : section;
+  return typeof found === 'object' && found !== null ? found : {};
 }

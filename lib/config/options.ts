@@ -1,6 +1,8 @@
 import type { Duration } from '../kernel/duration.js';
 import type { SigningAlgorithm } from '../keys/algorithms.js';
+import type { CertificatePinOptions } from '../keys/certificate-pins.js';
 import type { PemSigningKey, PrivateJwk } from '../keys/key-material.js';
+import type { KeyVault, Signer } from '../keys/signer.js';
 import type { Storage } from '../storage/storage.js';
 
 /**
@@ -21,10 +23,12 @@ export interface JwtHardeningOptions {
   readonly audience: string | readonly [string, ...string[]];
 
   /**
-   * The set of defaults.
-   * @defaultValue `'service'`: ES256 with rotating keys and a JWKS
+   * The set of defaults. `'service'`: ES256 with rotating keys and a JWKS, for tokens that others
+   * verify too. `'monolith'`: HS256 with rotating secrets, for one application that verifies only its
+   * own; every instance that can verify can also sign.
+   * @defaultValue `'service'`
    */
-  readonly profile?: 'service';
+  readonly profile?: 'service' | 'monolith';
 
   /** Signing keys and how long they live. */
   readonly keys?: KeysOptions;
@@ -33,10 +37,109 @@ export interface JwtHardeningOptions {
   readonly tokens?: TokensOptions;
 
   /**
-   * Where state is kept: for now `memoryStorage()`, so that no private key leaves the process.
-   * @defaultValue `memoryStorage()`: in this process, lost with it
+   * Where state is kept: `memoryStorage()`, `redisStorage()`, `cacheManagerStorage()`, or your own.
+   * @defaultValue `memoryStorage()`: in this process, lost with it; refused with
+   * `NODE_ENV=production`
    */
   readonly storage?: Storage;
+
+  /** What happens while the storage cannot be reached. */
+  readonly outage?: OutageOptions;
+
+  /**
+   * Other issuers whose access tokens are accepted, verified through their JWKS.
+   * @defaultValue `[]`
+   */
+  readonly trust?: readonly TrustedIssuerOptions[];
+}
+
+/** Options for outages of the storage. */
+export interface OutageOptions {
+  /**
+   * How long this instance goes by what it knows without hearing from the storage.
+   * @defaultValue `'5s'`. Longer lets a withdrawn key verify for longer on an instance that is cut off.
+   */
+  readonly maxLag?: Duration;
+
+  /**
+   * What happens then. `'reject'` answers 503 with `Retry-After`, never 401. `'acceptWithAlert'` goes
+   * on with what is known, and `key.stale` says so: a withdrawn key verifies until the storage is
+   * back.
+   * @defaultValue `'reject'`
+   */
+  readonly onStale?: 'reject' | 'acceptWithAlert';
+}
+
+/** Another issuer. Its tokens pass every check that our own pass. */
+export interface TrustedIssuerOptions {
+  /** The `iss` of its tokens, byte for byte. Two entries never share one. */
+  readonly issuer: string;
+
+  /** Where its JWKS is: an https URL, fixed; redirects are not followed. */
+  readonly jwksUri: string;
+
+  /**
+   * What its tokens must name in `aud`.
+   * @defaultValue `audience`
+   */
+  readonly audience?: string | readonly [string, ...string[]];
+
+  /**
+   * What its tokens may be signed with; each key only with its own. Never a shared secret.
+   * @defaultValue every asymmetric algorithm of this runtime
+   */
+  readonly algorithms?: readonly [SigningAlgorithm, ...SigningAlgorithm[]];
+
+  /**
+   * The header's `typ` its tokens may have, exactly. An issuer that has none of RFC 9068 may say
+   * `'JWT'`; then nothing but the claims tells its ID tokens from its access tokens.
+   * @defaultValue `at+jwt`, with or without `application/`
+   */
+  readonly tokenTypes?: readonly [string, ...string[]];
+
+  /**
+   * The longest lifetime (`exp - iat`) of its tokens. Whole seconds, at most `'1d'`.
+   * @defaultValue `tokens.maxLifetime`
+   */
+  readonly maxLifetime?: Duration;
+
+  /**
+   * Claims its tokens must have besides `iss aud exp iat sub jti`.
+   * @defaultValue `[]`
+   */
+  readonly requiredClaims?: readonly string[];
+
+  /**
+   * Which certificates its server may show, on top of the ordinary validation.
+   * @defaultValue none: any valid certificate
+   */
+  readonly pins?: CertificatePinOptions;
+
+  /**
+   * How long its keys are kept when its answer does not say; what it says counts from a minute to an
+   * hour.
+   * @defaultValue `'10m'`
+   */
+  readonly cacheFor?: Duration;
+
+  /**
+   * How long its keys are used beyond that while it cannot be reached; afterwards its tokens are
+   * answered with 503.
+   * @defaultValue `'1h'`
+   */
+  readonly staleFor?: Duration;
+
+  /**
+   * For one fetch, from the name to the last byte.
+   * @defaultValue `'5s'`
+   */
+  readonly timeout?: Duration;
+
+  /**
+   * The shortest pause between fetches for a `kid` nobody knows.
+   * @defaultValue `'30s'`
+   */
+  readonly cooldown?: Duration;
 }
 
 /** What `forRootAsync({ useClass | useExisting })` asks for the options. */
@@ -47,17 +150,58 @@ export interface JwtHardeningOptionsFactory {
 /** Options of the key ring. */
 export interface KeysOptions {
   /**
-   * What generated keys sign with (RFC 7518 §3.1, RFC 9864).
-   * @defaultValue `'ES256'`: small tokens, fast to sign, understood everywhere
+   * What generated keys sign with (RFC 7518 §3.1, RFC 9864, FIPS 204). With several, each has its own
+   * key and all can be asked for; the first is what `sign` uses unless told otherwise. So tokens move
+   * from one algorithm to another: add the new one, let verifiers learn it, put it first, drop the old.
+   * @defaultValue `'ES256'`: small tokens, fast to sign, understood everywhere; `'HS256'` in the
+   * profile `monolith`, and only there
    */
-  readonly algorithm?: SigningAlgorithm;
+  readonly algorithm?: SigningAlgorithm | readonly [SigningAlgorithm, ...SigningAlgorithm[]];
 
   /**
-   * A private key of yours, as JWK (with `alg`, or `keys.algorithm`) or PEM, instead of generated
-   * ones. It never rotates by itself, so the lengths below do not apply and may not be set.
+   * A key of yours instead of generated ones: a private JWK (with `alg`, or `keys.algorithm`), a PEM,
+   * a `Signer` for a key in a KMS or HSM, or in the profile `monolith` a secret (JWK with `kty: 'oct'`
+   * and `kid`). It never rotates by itself, so the lengths below do not apply and may not be set.
    * @defaultValue none: keys are generated and rotate
    */
-  readonly signingKey?: PrivateJwk | PemSigningKey;
+  readonly signingKey?: PrivateJwk | PemSigningKey | Signer;
+
+  /**
+   * Keys that signed before `signingKey` and still verify: their JWKs, each with its `kid`. Take one
+   * out when the last token it signed has expired.
+   * @defaultValue `[]`
+   */
+  readonly previousKeys?: readonly PrivateJwk[];
+
+  /**
+   * Where keys are generated and sign, so that no private key is ever in this process or in the
+   * storage: `pkcs11Vault()`, or your own `KeyVault`.
+   * @defaultValue none: keys are generated here and stored sealed
+   */
+  readonly vault?: KeyVault;
+
+  /**
+   * What seals the key ring in the storage: 32 random bytes in base64url, or a list of such. The first
+   * seals, all open, so that one can follow another: `rewrap()` moves the ring to the first. `null`,
+   * alone or in the list, stands for a ring in clear: whoever reads the storage can sign, and whoever
+   * writes it can add keys.
+   * @defaultValue none, and needed for a storage outside this process
+   */
+  readonly encryptionKeys?: string | null | readonly [string | null, ...(string | null)[]];
+
+  /**
+   * The deployment these keys are for, such as `'staging'`. A key or a key ring that says it is for
+   * another is refused.
+   * @defaultValue `NODE_ENV`, if that is set
+   */
+  readonly environment?: string;
+
+  /**
+   * Signs with secrets derived (HKDF) for each subject and period from those of the ring, so that one
+   * that leaks signs for one subject, in one period. For `HS256` only.
+   * @defaultValue `null`: the secrets of the ring sign themselves
+   */
+  readonly derivation?: { readonly period: Duration } | null;
 
   /**
    * How long a key signs before its successor takes over.
@@ -75,7 +219,7 @@ export interface KeysOptions {
   /**
    * How long a key verifies after it stopped signing: at least the longest token plus
    * `tokens.leeway`, or valid tokens would be refused.
-   * @defaultValue `'1d'`
+   * @defaultValue `'1d'`; `'30d'` for `HS256`
    */
   readonly retainFor?: Duration;
 

@@ -1,14 +1,16 @@
 import type { RouteAuditConfig } from '../guard/route-audit.js';
 import { formatDuration } from '../kernel/duration.js';
-import { ConfigError, KeyError } from '../kernel/errors.js';
-import { SIGNING_ALGORITHMS } from '../keys/algorithms.js';
-import { importSigningKey, isKid, type PrivateJwk, type SigningKey } from '../keys/key-material.js';
+import { ConfigError } from '../kernel/errors.js';
 import type { KeysConfig } from '../keys/key-ring.service.js';
-import { isMemoryStorage, memoryStorage } from '../storage/memory/memory-storage.js';
+import type { RemoteJwksConfig } from '../keys/remote-jwks.js';
 import type { Storage } from '../storage/storage.js';
 import { isIdentifier } from '../tokens/claims.js';
 import type { TokensConfig } from '../tokens/token.service.js';
 import { OptionReader } from './option-reader.js';
+import { readDerivationPeriod, readKeys } from './resolve-keys.js';
+import { checkCarried, readOutage, readStorage } from './resolve-storage.js';
+import { readTrust } from './resolve-trust.js';
+import { DAY, HOUR, MINUTE, SECOND } from './units.js';
 
 /**
  * Turns what an application wrote into what the package runs on: complete, checked and frozen. Total:
@@ -17,19 +19,10 @@ import { OptionReader } from './option-reader.js';
 export interface ResolvedConfig {
   readonly keys: KeysConfig;
   readonly tokens: TokensConfig;
+  readonly trust: readonly RemoteJwksConfig[];
   readonly storage: Storage;
   readonly printRoutes: RouteAuditConfig['printRoutes'];
 }
-
-const SECOND = 1_000;
-const MINUTE = 60 * SECOND;
-const HOUR = 60 * MINUTE;
-const DAY = 24 * HOUR;
-
-/** No phase of a key lasts longer than a good year. */
-const PHASE = { min: SECOND, max: 400 * DAY };
-
-const KEY_LENGTHS = ['rotateEvery', 'publishAhead', 'retainFor'] as const;
 
 /**
  * @param nodeEnv the value of `NODE_ENV`, which decides whether the route table is printed
@@ -53,17 +46,27 @@ export async function resolveConfig(
 async function resolve(reader: OptionReader, nodeEnv: string | undefined): Promise<ResolvedConfig> {
   reader.expectOnly(
     '',
-    ['issuer', 'audience', 'profile', 'keys', 'tokens', 'storage'],
+    ['issuer', 'audience', 'profile', 'keys', 'tokens', 'storage', 'outage', 'trust'],
     ['guard', 'isGlobal', 'jwksPath'],
   );
-  reader.oneOf('profile', ['service'], 'service');
+  const profile = reader.oneOf('profile', ['service', 'monolith'], 'service');
 
   const issuer = readIssuer(reader);
   const audiences = readAudiences(reader);
   const tokens = readTokens(reader);
-  const keys = await readKeys(reader, tokens.leeway);
+  const storage = readStorage(reader, nodeEnv);
+  const outage = readOutage(reader);
+  const { leeway } = tokens;
+  const keys = await readKeys(reader, { profile, issuer, leeway, nodeEnv, storage, outage });
+  const derivationPeriod = readDerivationPeriod(reader, keys);
+  checkCarried(reader, storage, keys);
   const maxLifetime = resolveMaxLifetime(reader, tokens, keys);
-  const storage = readStorage(reader);
+  const trust = readTrust(reader, {
+    issuer,
+    audiences,
+    leeway: leeway / SECOND,
+    maxLifetime: maxLifetime / SECOND,
+  });
 
   if (reader.problems.length > 0) throw new ConfigError('ERR_CONFIG_INVALID', reader.problems);
   const config: ResolvedConfig = {
@@ -79,7 +82,10 @@ async function resolve(reader: OptionReader, nodeEnv: string | undefined): Promi
       requiredClaims: tokens.requiredClaims,
       allowClaims: new Set(tokens.allowClaims),
       verifiedCacheEntries: tokens.verifiedCacheEntries,
+      derivationPeriod: derivationPeriod === null ? null : derivationPeriod / SECOND,
+      trusted: Object.freeze(trust.issuers),
     }),
+    trust: Object.freeze(trust.jwks),
     storage,
     printRoutes: nodeEnv === undefined || nodeEnv === 'development' ? 'print' : 'silent',
   };
@@ -157,102 +163,6 @@ function readCacheEntries(reader: OptionReader): number {
   return reader.wholeNumber('tokens.verifiedCache.maxEntries', 10_000, { min: 1, max: 10_000_000 });
 }
 
-async function readKeys(reader: OptionReader, leeway: number): Promise<KeysConfig> {
-  const lengths = [...KEY_LENGTHS, 'jwksMaxAge'];
-  reader.expectOnly('keys', ['algorithm', 'signingKey', ...lengths]);
-  const algorithm = reader.oneOf('keys.algorithm', SIGNING_ALGORITHMS, 'ES256');
-  const rotateEvery = reader.duration('keys.rotateEvery', 30 * DAY, PHASE);
-  const publishAhead = reader.duration('keys.publishAhead', DAY, PHASE);
-  const retainFor = reader.duration('keys.retainFor', DAY, PHASE);
-  const jwksMaxAge = reader.duration(
-    'keys.jwksMaxAge',
-    // The default leaves room for the rule below, which an explicit value is held to.
-    Math.max(0, Math.min(5 * MINUTE, publishAhead - leeway - SECOND)),
-    { max: DAY },
-  );
-  const signingKey = await readSigningKey(reader);
-  if (reader.get('keys.signingKey') === undefined) {
-    checkRotation(reader, { rotateEvery, publishAhead, jwksMaxAge, leeway });
-  } else {
-    for (const name of KEY_LENGTHS.filter((length) => reader.get(`keys.${length}`) !== undefined)) {
-      reader.add(
-        `keys.${name}`,
-        'it is set, but a configured signing key never rotates',
-        `Remove it, or remove keys.signingKey`,
-      );
-    }
-  }
-  return {
-    algorithm: signingKey?.row.name ?? algorithm,
-    signingKey,
-    rotateEvery,
-    publishAhead,
-    retainFor,
-    jwksMaxAge,
-  };
-}
-
-/**
- * A key signs only after every verifier that keeps the JWKS as long as it may has fetched it again,
- * and its successor is published while it still signs.
- */
-function checkRotation(
-  reader: OptionReader,
-  lengths: Pick<KeysConfig, 'rotateEvery' | 'publishAhead' | 'jwksMaxAge'> & { leeway: number },
-): void {
-  const { rotateEvery, publishAhead, jwksMaxAge, leeway } = lengths;
-  if (reader.isSound('keys.publishAhead') && rotateEvery <= publishAhead) {
-    reader.add(
-      'keys.rotateEvery',
-      `'${formatDuration(rotateEvery)}' is not longer than keys.publishAhead`,
-      `Write more than '${formatDuration(publishAhead)}'`,
-    );
-  }
-  if (reader.isSound('keys.jwksMaxAge', 'tokens.leeway') && publishAhead <= jwksMaxAge + leeway) {
-    reader.add(
-      'keys.publishAhead',
-      `'${formatDuration(publishAhead)}' is not longer than keys.jwksMaxAge plus tokens.leeway`,
-      `Write more than '${formatDuration(jwksMaxAge + leeway)}', or lower keys.jwksMaxAge`,
-    );
-  }
-}
-
-async function readSigningKey(reader: OptionReader): Promise<SigningKey | null> {
-  const path = 'keys.signingKey';
-  const value = reader.get(path);
-  if (value === undefined) return null;
-  const fix = 'Give a private JWK with alg and kid (or { pem, algorithm } in code)';
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    reader.refuse(path, fix);
-    return null;
-  }
-  const algorithm = reader.get('keys.algorithm');
-  const source = { ...value } as Record<string, unknown>;
-  // RFC 7517 §4: a JWK may have members nobody knows; what wraps a PEM is ours.
-  if ('pem' in source) reader.expectOnly(path, ['pem', 'algorithm', 'kid']);
-  const named = 'pem' in source ? 'algorithm' : 'alg';
-  if (source[named] === undefined && algorithm !== undefined) source[named] = algorithm;
-  if (algorithm !== undefined && source[named] !== algorithm) {
-    reader.add('keys.algorithm', `it is not the algorithm of ${path}`, 'Remove one of the two');
-    return null;
-  }
-  if (source['kid'] !== undefined && !isKid(source['kid'])) {
-    reader.refuse(`${path}.kid`, 'Write 1 to 128 characters of A-Z a-z 0-9 . _ : -');
-    return null;
-  }
-  if ('pem' in source && typeof source['pem'] !== 'string') {
-    reader.refuse(`${path}.pem`, 'Give the PEM text of a private key');
-    return null;
-  }
-  try {
-    return await importSigningKey(source as unknown as PrivateJwk);
-  } catch (error) {
-    if (!(error instanceof KeyError)) throw error;
-    reader.add(path, error.message.replace(/^The key cannot be used: (.*)\.$/, '$1'), fix);
-    return null;
-  }
-}
-
 /** The longest token must not outlive the key that signed it. */
 function resolveMaxLifetime(
   reader: OptionReader,
@@ -285,11 +195,4 @@ function resolveMaxLifetime(
     );
   }
   return maxLifetime;
-}
-
-function readStorage(reader: OptionReader): Storage {
-  const value = reader.get('storage');
-  if (value === undefined) return memoryStorage();
-  if (!isMemoryStorage(value)) reader.refuse('storage', 'Write memoryStorage(), or leave it out');
-  return value as Storage;
 }

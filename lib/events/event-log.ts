@@ -25,8 +25,19 @@ export class EventLog implements OnModuleDestroy {
         return this.#logger.debug(line(event));
       case 'token.rejected':
       case 'access.denied':
+      case 'key.compromised':
+      case 'key.restored':
+      case 'key.undestroyed':
+      case 'clock.skewed':
+      case 'issuer.keySkipped':
+      case 'issuer.unavailable':
         return this.#logger.warn(line(event));
       case 'key.unavailable':
+      case 'key.unreadable':
+      case 'key.stale':
+      case 'store.down':
+      case 'issuer.secretPublished':
+      case 'pin.mismatched':
         return this.#logger.error(line(event));
       default:
         return this.#logger.log(line(event));

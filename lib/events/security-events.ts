@@ -13,6 +13,10 @@ interface KeyEventFields {
   readonly algorithm: string;
 }
 
+interface IssuerEventFields {
+  readonly issuer: string;
+}
+
 interface RefusalFields {
   /** Ties the event to the answer's `X-Request-Id`; absent outside a request. */
   readonly requestId?: string;
@@ -28,7 +32,54 @@ export interface SecurityEventFields {
   'key.signing': KeyEventFields;
   'key.verifying': KeyEventFields & { readonly retiresAt: Date };
   'key.retired': KeyEventFields;
+  /** An operator declared it to be in other hands; tokens it signed are refused from now on. */
+  'key.compromised': KeyEventFields;
+  /** The store had lost the ring, or its newest changes, and got them back from this instance. */
+  'key.restored': { readonly lost: 'ring' | 'newest changes' };
+  /** The ring is sealed under the newest key-encryption key now. */
+  'key.rewrapped': object;
+  /** The stored ring cannot be opened or believed. What this instance knows stands; nothing is made. */
+  'key.unreadable': { readonly code: KeyErrorCode; readonly detail: string };
+  /** The store or the vault failed. Said once, until `key.available`. */
   'key.unavailable': { readonly code: KeyErrorCode; readonly detail: string };
+  'key.available': object;
+  /** The store was not heard of for longer than `outage.maxLag`. Said once, until `key.available`. */
+  'key.stale': { readonly onStale: 'reject' | 'acceptWithAlert' };
+  /** The vault did not destroy a private key that has ended signing. */
+  'key.undestroyed': { readonly kid: string; readonly detail: string };
+  /** This host's clock and the store's differ, by milliseconds; too far apart to be `followed`? */
+  'clock.skewed': { readonly skew: number; readonly verdict: 'followed' | 'ignored' };
+  /** Another issuer's keys came, went, or were replaced under the same `kid`. */
+  'issuer.rotated': IssuerEventFields & {
+    readonly added: readonly string[];
+    readonly removed: readonly string[];
+    readonly replaced: readonly string[];
+  };
+  /** A key of another issuer's JWKS cannot be used. */
+  'issuer.keySkipped': IssuerEventFields & { readonly kid: string | null; readonly fault: string };
+  /** Another issuer publishes what it signs with: anybody can forge its tokens. */
+  'issuer.secretPublished': IssuerEventFields & {
+    readonly kid: string | null;
+    readonly fault: string;
+  };
+  /** Another issuer's keys could not be fetched; those known stand until `usableUntil`. */
+  'issuer.unavailable': IssuerEventFields & {
+    readonly failure: string;
+    readonly detail: string;
+    readonly failures: number;
+    readonly usableUntil: Date | null;
+  };
+  'issuer.available': IssuerEventFields & { readonly failures: number };
+  /** A server showed a valid certificate, but none of those pinned; the digests are what it showed. */
+  'pin.mismatched': IssuerEventFields & {
+    readonly certificate: string;
+    readonly publicKey: string;
+    readonly failures: number;
+    readonly usableUntil: Date | null;
+  };
+  'store.down': { readonly store: string; readonly detail: string };
+  /** `downFor` in milliseconds. */
+  'store.up': { readonly store: string; readonly downFor: number };
   'token.issued': {
     readonly kind: string;
     readonly kid: string;

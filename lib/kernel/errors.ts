@@ -37,7 +37,18 @@ export type KeyErrorCode =
   | 'ERR_KEY_INVALID'
   | 'ERR_KEY_WEAK'
   | 'ERR_KEY_STATIC'
+  | 'ERR_KEY_UNKNOWN'
+  /** The key was made for another deployment. */
+  | 'ERR_KEY_ENVIRONMENT'
+  /** What holds the private key did not sign. */
+  | 'ERR_KEY_SIGNER_FAILED'
+  /** Another issuer's keys cannot be fetched, and none that are known will do. */
+  | 'ERR_KEY_ISSUER_UNAVAILABLE'
   | 'ERR_KEY_RING_CORRUPT'
+  /** No key-encryption key of this instance opens it. */
+  | 'ERR_KEY_RING_UNREADABLE'
+  /** The store was not heard of for longer than `outage.maxLag`. */
+  | 'ERR_KEY_RING_STALE'
   | 'ERR_KEY_RING_CONFLICT'
   | 'ERR_KEY_RING_UNAVAILABLE';
 

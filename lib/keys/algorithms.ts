@@ -1,6 +1,10 @@
 import { constants } from 'node:crypto';
 
-/** The signature algorithms on offer. Asymmetric only: a verifier can never forge. */
+/**
+ * The signature algorithms on offer. All but `HS256` are asymmetric, so that a verifier can never
+ * forge; `HS256` is for an application that verifies its own tokens only, and has to be asked for by
+ * profile.
+ */
 export type SigningAlgorithm =
   | 'ES256'
   | 'ES384'
@@ -12,23 +16,31 @@ export type SigningAlgorithm =
   | 'RS512'
   | 'PS256'
   | 'PS384'
-  | 'PS512';
+  | 'PS512'
+  | 'ML-DSA-44'
+  | 'ML-DSA-65'
+  | 'ML-DSA-87'
+  | 'HS256';
 
 /** How `node:crypto` generates a key pair for an algorithm. */
 export type KeyGeneration =
   | { readonly type: 'ec'; readonly options: { readonly namedCurve: string } }
   | { readonly type: 'ed25519' }
-  | { readonly type: 'rsa'; readonly options: { readonly modulusLength: number } };
+  | { readonly type: 'rsa'; readonly options: { readonly modulusLength: number } }
+  | { readonly type: 'ml-dsa-44' | 'ml-dsa-65' | 'ml-dsa-87' }
+  | { readonly type: 'hmac'; readonly options: { readonly length: number } };
 
 /** Everything this package knows about one algorithm. Nothing else may know any of it. */
 export interface AlgorithmRow {
   /** The value of the header's `alg` and of the key's `alg` (RFC 7518 §3.1, RFC 8037, RFC 9864). */
   readonly name: SigningAlgorithm;
   /** The JWK key type a key of this algorithm has. */
-  readonly kty: 'EC' | 'OKP' | 'RSA';
+  readonly kty: 'EC' | 'OKP' | 'RSA' | 'AKP' | 'oct';
   /** The JWK curve, for the key types that have one. */
   readonly crv?: string;
-  /** The digest `node:crypto` needs by name; EdDSA brings its own. */
+  /** Whether one secret both signs and verifies: it is never published. */
+  readonly symmetric: boolean;
+  /** The digest `node:crypto` needs by name; EdDSA and ML-DSA bring their own. */
   readonly digest: 'sha256' | 'sha384' | 'sha512' | null;
   /** What goes beside the key in a `node:crypto` call. */
   readonly parameters: {
@@ -61,6 +73,7 @@ const ecdsa = (
   name,
   kty: 'EC',
   crv,
+  symmetric: false,
   digest,
   parameters: { dsaEncoding: 'ieee-p1363' },
   signatureLength,
@@ -74,6 +87,7 @@ const eddsa = (name: 'Ed25519' | 'EdDSA'): AlgorithmRow => ({
   name,
   kty: 'OKP',
   crv: 'Ed25519',
+  symmetric: false,
   digest: null,
   parameters: {},
   signatureLength: 64,
@@ -90,6 +104,7 @@ const rsa = (
 ): AlgorithmRow => ({
   name,
   kty: 'RSA',
+  symmetric: false,
   digest,
   parameters,
   signatureLength: 'modulus',
@@ -98,6 +113,33 @@ const rsa = (
   privateMembers: ['d', 'p', 'q', 'dp', 'dq', 'qi'],
   verifiesInline: true,
 });
+
+/** FIPS 204, as JWK carries it: `alg` is part of the key (type AKP), the private member is the seed. */
+const mlDsa = (level: '44' | '65' | '87', signatureLength: number): AlgorithmRow => ({
+  name: `ML-DSA-${level}`,
+  kty: 'AKP',
+  symmetric: false,
+  digest: null,
+  parameters: {},
+  signatureLength,
+  generation: { type: `ml-dsa-${level}` },
+  publicMembers: ['kty', 'alg', 'pub'],
+  privateMembers: ['priv'],
+  verifiesInline: false,
+});
+
+const hs256: AlgorithmRow = {
+  name: 'HS256',
+  kty: 'oct',
+  symmetric: true,
+  digest: 'sha256',
+  parameters: {},
+  signatureLength: 32,
+  generation: { type: 'hmac', options: { length: 256 } },
+  publicMembers: ['kty'],
+  privateMembers: ['k'],
+  verifiesInline: true,
+};
 
 const PKCS1 = { padding: constants.RSA_PKCS1_PADDING };
 // RFC 7518 §3.5: the salt is as long as the digest, no other length verifies.
@@ -118,12 +160,20 @@ const ROWS: readonly AlgorithmRow[] = [
   rsa('PS256', 'sha256', pss(32)),
   rsa('PS384', 'sha384', pss(48)),
   rsa('PS512', 'sha512', pss(64)),
+  mlDsa('44', 2420),
+  mlDsa('65', 3309),
+  mlDsa('87', 4627),
+  hs256,
 ];
 
 // A Map, so that a name like "constructor" finds nothing.
 const TABLE: ReadonlyMap<string, AlgorithmRow> = new Map(ROWS.map((row) => [row.name, row]));
 
 export const SIGNING_ALGORITHMS: readonly SigningAlgorithm[] = ROWS.map((row) => row.name);
+
+export const ASYMMETRIC_ALGORITHMS: readonly SigningAlgorithm[] = ROWS.filter(
+  (row) => !row.symmetric,
+).map((row) => row.name);
 
 /** The row of an algorithm, by its exact, case-sensitive name. */
 export function findAlgorithm(name: unknown): AlgorithmRow | undefined {

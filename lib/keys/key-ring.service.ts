@@ -5,68 +5,68 @@ import type { Clock } from '../kernel/clock.js';
 import { KeyError } from '../kernel/errors.js';
 import type { SigningAlgorithm } from './algorithms.js';
 import type { Jwks } from './jwks.js';
+import type { SigningKey, VerificationKey } from './key-material.js';
+import type { KeyProtector } from './key-protector.js';
 import {
-  exportPrivateJwk,
-  generateSigningKey,
-  type SigningKey,
-  type VerificationKey,
-} from './key-material.js';
+  type Compromise,
+  describeCompromisedKey,
+  describeKey,
+  type KeyDescription,
+  type KeyRingHealth,
+  type Rotation,
+} from './key-description.js';
+import type { KeyStore } from './key-store.js';
+import { RingKeeper } from './ring-keeper.js';
+import { noSigningKey, type RingSnapshot, RingSnapshots } from './ring-snapshot.js';
 import {
-  advance,
-  beginRotation,
-  EMPTY_RING,
-  findPublished,
-  findSigning,
-  type FreshKey,
-  type KeyPhase,
-  type KeyRing,
-  keysDue,
-  type RingKey,
+  advancing,
+  compromise,
   type RingPolicy,
   type RingStep,
-} from './key-ring.js';
-import type { KeyStore } from './key-store.js';
-import { noSigningKey, type RingSnapshot, RingSnapshots } from './ring-snapshot.js';
-import { parseRing, serializeRing } from './stored-ring.js';
+  type RingTransition,
+  rotating,
+} from './ring-transitions.js';
+import type { KeyVault } from './signer.js';
+import type { RingOwner } from './stored-ring.js';
 
 /** The part of the configuration that keys need. Lengths in milliseconds. */
 export interface KeysConfig {
-  readonly algorithm: SigningAlgorithm;
-  /** A key of the operator's; `null` for a ring that generates and rotates its own. */
-  readonly signingKey: SigningKey | null;
+  /** What signs unless told otherwise, and what else signs beside it. */
+  readonly algorithms: readonly [SigningAlgorithm, ...SigningAlgorithm[]];
+  /** Keys of the operator's; `null` for a ring that generates and rotates its own. */
+  readonly staticKeys: {
+    readonly signing: SigningKey;
+    readonly previous: readonly VerificationKey[];
+  } | null;
+  readonly owner: RingOwner;
+  readonly protector: KeyProtector;
+  readonly vault: KeyVault | null;
   readonly rotateEvery: number;
   readonly publishAhead: number;
   readonly retainFor: number;
   readonly jwksMaxAge: number;
+  /** How long what is known stands without word from the store; `Infinity` for a store in-process. */
+  readonly maxLag: number;
+  readonly onStale: 'reject' | 'acceptWithAlert';
 }
 
-/** One key as operators see it: public facts only. */
-export interface KeyDescription {
-  readonly kid: string;
-  readonly algorithm: SigningAlgorithm;
-  readonly phase: Exclude<KeyPhase, 'retired'>;
-  readonly publishedAt: Date;
-  /** When it starts or started to sign. */
-  readonly signsFrom: Date;
-  /** When it leaves the ring; only a key that stopped signing knows. */
-  readonly retiresAt: Date | null;
-}
-
-/** What `rotate` set in motion. */
-export interface Rotation {
-  /** The key that takes over. */
-  readonly kid: string;
-  /** When it starts to sign: once every verifier has had time to fetch it. */
-  readonly signsFrom: Date;
+/** What a ring needs of its surroundings. */
+export interface KeysSurroundings {
+  readonly store: KeyStore | null;
+  readonly clock: Clock;
+  readonly events: SecurityEvents;
+  /** How many sessions there are; `null` if nothing counts them. */
+  readonly countSessions: () => Promise<number | null>;
 }
 
 /** Milliseconds a failed store is left alone by those who would wait for it. */
 const RETRY_AFTER = 1_000;
 
-/** Losing a compare-and-swap this often in a row means a broken store, not a race. */
-const MAX_ATTEMPTS = 16;
-
-type Step = (ring: KeyRing, now: number, fresh: readonly FreshKey[]) => RingStep;
+const UNREADABLE: readonly KeyError['code'][] = [
+  'ERR_KEY_RING_CORRUPT',
+  'ERR_KEY_RING_UNREADABLE',
+  'ERR_KEY_ENVIRONMENT',
+];
 
 /**
  * The keys of this issuer: signs with one, verifies with all that still stand, publishes the public
@@ -75,82 +75,104 @@ type Step = (ring: KeyRing, now: number, fresh: readonly FreshKey[]) => RingStep
 @Injectable()
 export class KeyRingService implements OnModuleDestroy {
   readonly #config: KeysConfig;
-  readonly #store: KeyStore;
-  readonly #clock: Clock;
-  readonly #events: SecurityEvents;
-  readonly #snapshots: RingSnapshots;
+  readonly #surroundings: KeysSurroundings;
   readonly #policy: RingPolicy;
+  readonly #keeper: RingKeeper | undefined;
+  #static: RingSnapshot | undefined;
   #unsubscribe = (): void => {};
-  #snapshot: RingSnapshot | undefined;
-  /** The stored text the snapshot was taken of. */
-  #text: string | undefined;
+  /** When the store last confirmed what is known here. */
+  #confirmedAt = -Infinity;
+  #failure: KeyError['code'] | null = null;
+  #isStale = false;
   /** After a failure, the next attempt is made no sooner. */
   #retryAt = -Infinity;
-  #queue: Promise<void> = Promise.resolve();
+  #queue: Promise<unknown> = Promise.resolve();
   #refreshing: Promise<void> | undefined;
 
-  private constructor(config: KeysConfig, store: KeyStore, clock: Clock, events: SecurityEvents) {
+  private constructor(config: KeysConfig, surroundings: KeysSurroundings) {
     this.#config = config;
-    this.#store = store;
-    this.#clock = clock;
-    this.#events = events;
-    const { algorithm, rotateEvery, publishAhead, retainFor, jwksMaxAge } = config;
-    this.#policy = { algorithms: [algorithm], rotateEvery, publishAhead, retainFor };
-    this.#snapshots = new RingSnapshots(this.#policy, algorithm, jwksMaxAge, clock);
+    this.#surroundings = surroundings;
+    const { algorithms, rotateEvery, publishAhead, retainFor, jwksMaxAge, vault } = config;
+    const { store, clock, events } = surroundings;
+    const policy = { algorithms, rotateEvery, publishAhead, retainFor };
+    const snapshots = new RingSnapshots(policy, vault, jwksMaxAge, clock);
+    this.#policy = policy;
+    if (config.staticKeys !== null) {
+      const { signing, previous } = config.staticKeys;
+      this.#static = snapshots.ofStaticKeys(signing, previous);
+    } else if (store !== null) {
+      const { protector, owner } = config;
+      const keeping = { store, protector, vault, owner, policy, snapshots, clock, events };
+      this.#keeper = new RingKeeper(keeping);
+    }
   }
 
   /** @internal */
-  static async open(
-    config: KeysConfig,
-    store: KeyStore,
-    clock: Clock,
-    events: SecurityEvents,
-  ): Promise<KeyRingService> {
-    const service = new KeyRingService(config, store, clock, events);
-    if (config.signingKey === null) {
-      const unsubscribe = store.onChange(() => void service.refresh());
-      service.#unsubscribe = unsubscribe;
-      await service.#advance().catch((error: unknown) => {
-        unsubscribe();
+  static async open(config: KeysConfig, surroundings: KeysSurroundings): Promise<KeyRingService> {
+    const service = new KeyRingService(config, surroundings);
+    if (service.#keeper !== undefined) {
+      service.#unsubscribe =
+        surroundings.store?.onChange(() => void service.refresh()) ?? service.#unsubscribe;
+      await service.#change(advancing(service.#policy)).catch((error: unknown) => {
+        service.#unsubscribe();
+        if (error instanceof KeyError) service.#reportFailure(error);
         throw error;
       });
-    } else {
-      service.#snapshot = service.#snapshots.ofStaticKey(config.signingKey);
     }
     return service;
   }
 
-  onModuleDestroy(): void {
+  async onModuleDestroy(): Promise<void> {
     this.#unsubscribe();
+    await this.#config.vault?.close();
   }
 
   /** Whether the ring generates and rotates its own keys. */
   get rotates(): boolean {
-    return this.#config.signingKey === null;
+    return this.#config.staticKeys === null;
+  }
+
+  /** How the ring stands, for readiness checks. */
+  health(): KeyRingHealth {
+    if (this.#static !== undefined) return { status: 'ok', lag: 0, code: null };
+    const lag = Math.max(0, this.#surroundings.clock.now() - this.#confirmedAt);
+    const status = lag > this.#config.maxLag ? 'stale' : this.#failure === null ? 'ok' : 'failing';
+    return { status, lag, code: this.#failure };
   }
 
   /**
    * The key that signs now. Keys that are due for another phase move there first; should the store
    * fail then, the key that signs goes on, and `key.unavailable` says so.
+   * @throws KeyError `ERR_KEY_RING_UNAVAILABLE` if none of this algorithm signs (yet),
+   * `ERR_KEY_RING_STALE` when the store was not heard of for longer than `outage.maxLag`
    */
-  async signingKey(): Promise<SigningKey> {
-    const now = this.#clock.now();
+  async signingKey(algorithm: SigningAlgorithm = this.#config.algorithms[0]): Promise<SigningKey> {
+    const now = this.#surroundings.clock.now();
     if (this.#current.changesAt <= now && this.#retryAt <= now) {
       this.#refreshing ??= this.refresh().finally(() => (this.#refreshing = undefined));
       await this.#refreshing;
     }
-    return this.#current.signing;
+    this.#assertFresh(this.#surroundings.clock.now());
+    const key = this.#current.signing.get(algorithm);
+    if (key === undefined) throw noSigningKey();
+    return key;
   }
 
-  /** The key with this `kid`, if it still verifies. */
+  /**
+   * The key with this `kid`, if it still verifies.
+   * @throws KeyError `ERR_KEY_RING_STALE` when it may have been withdrawn without word of it here
+   */
   verificationKey(kid: string): VerificationKey | undefined {
+    const now = this.#surroundings.clock.now();
+    this.#assertFresh(now);
     const usable = this.#current.usable.get(kid);
-    return usable !== undefined && this.#clock.now() < usable.until ? usable.key : undefined;
+    return usable !== undefined && now < usable.until ? usable.key : undefined;
   }
 
   /** All keys with their phases; public facts only. */
   keys(): readonly KeyDescription[] {
-    return this.#current.ring.keys.map(describe);
+    const { keys, compromised } = this.#current;
+    return [...keys.map(describeKey), ...compromised.map(describeCompromisedKey)];
   }
 
   /** The public keys, ready to serve. */
@@ -165,25 +187,59 @@ export class KeyRingService implements OnModuleDestroy {
    * change it
    */
   async rotate(): Promise<Rotation> {
-    if (!this.rotates) {
-      throw new KeyError(
-        'ERR_KEY_STATIC',
-        'The signing key is configured (keys.signingKey), so it is rotated by configuring another.',
-      );
-    }
-    const { algorithm } = this.#config;
-    await this.#enqueue(async () => {
-      const step: Step = (ring, now, fresh) => beginRotation(ring, now, this.#policy, fresh);
-      await this.#apply(step, (ring, now) =>
-        findPublished(ring, algorithm) === undefined
-          ? [algorithm]
-          : keysDue(ring, now, this.#policy),
-      );
-    });
-    const { ring } = this.#current;
-    const next = findPublished(ring, algorithm) ?? findSigning(ring, algorithm);
+    await this.#change(rotating(this.#policy));
+    const [algorithm] = this.#config.algorithms;
+    const candidates = this.#current.keys.filter((key) => key.algorithm === algorithm);
+    const next =
+      candidates.find(({ phase }) => phase === 'published') ??
+      candidates.find(({ phase }) => phase === 'signing');
     if (next === undefined) throw noSigningKey();
-    return { kid: next.kid, signsFrom: describe(next).signsFrom };
+    return { kid: next.kid, signsFrom: describeKey(next).signsFrom };
+  }
+
+  /**
+   * Takes a key out that may be in other hands: it leaves the JWKS, its successor signs at once, and
+   * every instance refuses the tokens it signed within a second. Asking again changes nothing.
+   * @param options `dryRun`: only say what it would do
+   * @throws KeyError `ERR_KEY_UNKNOWN` if the ring has no such key; `ERR_KEY_STATIC` if the key was
+   * configured; `ERR_KEY_RING_UNAVAILABLE` if the store did not take it, and nothing has changed
+   */
+  async compromise(kid: string, options: { readonly dryRun?: boolean } = {}): Promise<Compromise> {
+    const sessions = await this.#surroundings.countSessions();
+    const before = this.keys();
+    if (options.dryRun !== true) await this.#change(compromise(kid, this.#policy));
+    else this.#assertRotates();
+    const known =
+      before.find((key) => key.kid === kid) ?? this.keys().find((key) => key.kid === kid);
+    if (known === undefined) {
+      throw new KeyError('ERR_KEY_UNKNOWN', 'The key ring has no key with this kid.');
+    }
+    const { phase, algorithm } = known;
+    const successor = this.keys().find(
+      (key) =>
+        key.algorithm === algorithm &&
+        key.phase === (options.dryRun === true ? 'published' : 'signing'),
+    );
+    return {
+      kid,
+      phase,
+      successor: phase === 'signing' ? (successor?.kid ?? null) : null,
+      sessions,
+    };
+  }
+
+  /**
+   * Seals the stored ring under the first of `keys.encryptionKeys`, so that the others can be
+   * dropped from the list. Answers `newest` if that one had sealed it.
+   * @throws KeyError as `rotate`
+   */
+  async rewrap(): Promise<'rewrapped' | 'newest'> {
+    const keeper = this.#assertRotates();
+    const verdict = await this.#enqueue(() => keeper.rewrap());
+    if (verdict === 'rewrapped') {
+      this.#surroundings.events.emit({ type: 'key.rewrapped', at: this.#now() });
+    }
+    return verdict;
   }
 
   /**
@@ -191,31 +247,43 @@ export class KeyRingService implements OnModuleDestroy {
    * for. A failure is reported and leaves what stands; the next call tries again.
    */
   async refresh(): Promise<void> {
+    if (this.#keeper === undefined) return;
     try {
-      await this.#advance();
+      await this.#change(advancing(this.#policy));
     } catch (error) {
       if (!(error instanceof KeyError)) throw error;
-      const at = this.#now();
-      this.#retryAt = at.getTime() + RETRY_AFTER;
-      this.#events.emit({ type: 'key.unavailable', at, code: error.code, detail: error.message });
+      this.#retryAt = this.#surroundings.clock.now() + RETRY_AFTER;
+      this.#reportFailure(error);
     }
   }
 
-  #advance(): Promise<void> {
-    return this.#enqueue(async () => {
-      const step: Step = (ring, now, fresh) => advance(ring, now, this.#policy, fresh);
-      await this.#apply(step, (ring, now) => keysDue(ring, now, this.#policy));
+  async #change(transition: RingTransition): Promise<void> {
+    const keeper = this.#assertRotates();
+    await this.#enqueue(async () => {
+      const askedAt = this.#surroundings.clock.now();
+      const step = await keeper.change(transition);
+      this.#confirm(askedAt);
+      if (step !== undefined) this.#report(step);
     });
   }
 
+  #assertRotates(): RingKeeper {
+    if (this.#keeper !== undefined) return this.#keeper;
+    throw new KeyError(
+      'ERR_KEY_STATIC',
+      'The signing key is configured (keys.signingKey), so it is rotated by configuring another.',
+    );
+  }
+
   get #current(): RingSnapshot {
-    if (this.#snapshot === undefined) throw noSigningKey();
-    return this.#snapshot;
+    const snapshot = this.#static ?? this.#keeper?.snapshot;
+    if (snapshot === undefined) throw noSigningKey();
+    return snapshot;
   }
 
   /** One change of the ring at a time on this instance; the store arbitrates between instances. */
-  #enqueue(task: () => Promise<void>): Promise<void> {
-    const run = this.#queue.then(task).catch((cause: unknown) => {
+  #enqueue<T>(task: () => Promise<T>): Promise<T> {
+    const run = this.#queue.then(task).catch((cause: unknown): never => {
       if (cause instanceof KeyError) throw cause;
       throw new KeyError('ERR_KEY_RING_UNAVAILABLE', 'The key store failed.', { cause });
     });
@@ -223,55 +291,50 @@ export class KeyRingService implements OnModuleDestroy {
     return run;
   }
 
-  async #apply(
-    step: Step,
-    algorithmsNeeded: (ring: KeyRing, now: number) => readonly SigningAlgorithm[],
-  ): Promise<void> {
-    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const { stored } = await this.#store.load();
-      // A store that lost the ring gets it back: verifiers know these keys, and would not know others.
-      const ring = stored === null ? (this.#snapshot?.ring ?? EMPTY_RING) : parseRing(stored.ring);
-      // Nobody changes a ring it cannot read: a change could hide what is wrong with it.
-      if (stored !== null && this.#text !== stored.ring) await this.#snapshots.of(ring);
-      const now = this.#clock.now();
-      const fresh = await Promise.all(
-        algorithmsNeeded(ring, now).map((algorithm) => this.#generate(algorithm)),
-      );
-      const next = step(ring, now, fresh);
-      if (next.changes.length === 0 && stored !== null) return this.#adopt(ring, stored.ring);
-      const text = serializeRing(next.ring);
-      if (await this.#store.replace({ expectedVersion: stored?.version ?? null, ring: text })) {
-        await this.#adopt(next.ring, text);
-        this.#report(next);
-        return;
-      }
+  #confirm(askedAt: number): void {
+    this.#confirmedAt = askedAt;
+    if (this.#failure === null && !this.#isStale) return;
+    this.#failure = null;
+    this.#isStale = false;
+    this.#surroundings.events.emit({ type: 'key.available', at: this.#now() });
+  }
+
+  #assertFresh(now: number): void {
+    const { maxLag, onStale } = this.#config;
+    if (this.#keeper === undefined || now - this.#confirmedAt <= maxLag) return;
+    if (!this.#isStale) {
+      this.#isStale = true;
+      this.#surroundings.events.emit({ type: 'key.stale', at: this.#now(), onStale });
     }
-    throw new KeyError('ERR_KEY_RING_CONFLICT', 'The key ring kept changing while it was updated.');
+    if (this.#retryAt <= now)
+      this.#refreshing ??= this.refresh().finally(() => (this.#refreshing = undefined));
+    if (onStale === 'acceptWithAlert') return;
+    throw new KeyError('ERR_KEY_RING_STALE', 'The key store was not heard of for too long.');
   }
 
-  async #generate(algorithm: SigningAlgorithm): Promise<FreshKey> {
-    const key = await generateSigningKey(algorithm);
-    return { kid: key.kid, algorithm, publicJwk: key.publicJwk, privateJwk: exportPrivateJwk(key) };
-  }
-
-  async #adopt(ring: KeyRing, text: string): Promise<void> {
-    if (this.#text === text) return;
-    this.#snapshot = await this.#snapshots.of(ring);
-    this.#text = text;
+  /** Once for each way to fail, until it works again. */
+  #reportFailure({ code, message: detail }: KeyError): void {
+    if (this.#failure === code) return;
+    this.#failure = code;
+    const type = UNREADABLE.includes(code) ? 'key.unreadable' : 'key.unavailable';
+    this.#surroundings.events.emit({ type, at: this.#now(), code, detail });
   }
 
   #report({ ring, changes }: RingStep): void {
+    const { events } = this.#surroundings;
     for (const { kid, algorithm, phase } of changes) {
       const at = this.#now();
       const key = ring.keys.find((candidate) => candidate.kid === kid);
       if (key?.phase === 'published') {
         const signsFrom = new Date(key.signsFrom);
-        this.#events.emit({ type: 'key.published', at, kid, algorithm, signsFrom });
+        events.emit({ type: 'key.published', at, kid, algorithm, signsFrom });
       } else if (key?.phase === 'verifying') {
         const retiresAt = new Date(key.retiresAt);
-        this.#events.emit({ type: 'key.verifying', at, kid, algorithm, retiresAt });
+        events.emit({ type: 'key.verifying', at, kid, algorithm, retiresAt });
+      } else if (phase === 'compromised') {
+        events.emit({ type: 'key.compromised', at, kid, algorithm });
       } else {
-        this.#events.emit({
+        events.emit({
           type: phase === 'signing' ? 'key.signing' : 'key.retired',
           at,
           kid,
@@ -282,17 +345,6 @@ export class KeyRingService implements OnModuleDestroy {
   }
 
   #now(): Date {
-    return new Date(this.#clock.now());
+    return new Date(this.#surroundings.clock.now());
   }
-}
-
-function describe(key: RingKey): KeyDescription {
-  return {
-    kid: key.kid,
-    algorithm: key.algorithm,
-    phase: key.phase,
-    publishedAt: new Date(key.publishedAt),
-    signsFrom: new Date(key.phase === 'published' ? key.signsFrom : key.signingSince),
-    retiresAt: key.phase === 'verifying' ? new Date(key.retiresAt) : null,
-  };
 }

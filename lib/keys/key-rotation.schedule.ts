@@ -11,7 +11,7 @@ export const KEY_ROTATION_INTERVAL = 'nest-jwt-hardening:key-rotation';
  * How often the stored ring is looked at. Short, because it is also what heals a notification that
  * was lost, a store that failed, and a machine that was suspended.
  */
-const PERIOD_MS = 5_000;
+const PERIOD_MS = 500;
 
 /**
  * Moves keys through their phases on time, as an interval of `@nestjs/schedule`: in the registry of

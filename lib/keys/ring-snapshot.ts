@@ -1,9 +1,9 @@
 import type { Clock } from '../kernel/clock.js';
 import { KeyError } from '../kernel/errors.js';
 import type { SigningAlgorithm } from './algorithms.js';
+import { importSigner } from './external-key.js';
 import { Jwks } from './jwks.js';
 import {
-  exportPrivateJwk,
   importSigningKey,
   importVerificationKey,
   publicHalf,
@@ -11,18 +11,26 @@ import {
   type VerificationKey,
 } from './key-material.js';
 import {
+  type CompromisedKey,
   corrupt,
+  factsOf,
   findSigning,
+  type KeyFacts,
   type KeyRing,
-  nextChangeAt,
   type RingKey,
-  type RingPolicy,
 } from './key-ring.js';
+import { nextChangeAt, type RingPolicy } from './ring-transitions.js';
+import type { KeyVault } from './signer.js';
 
-/** A key ring with its key objects built, ready to sign, verify and publish with. */
+/**
+ * A key ring with its key objects built, ready to sign, verify and publish with. Of private parts it
+ * holds key objects alone, whose bytes no heap snapshot shows.
+ */
 export interface RingSnapshot {
-  readonly ring: KeyRing;
-  readonly signing: SigningKey;
+  readonly keys: readonly KeyFacts[];
+  readonly compromised: readonly CompromisedKey[];
+  /** What signs, by algorithm; under the first of the policy, what signs in its stead until it does. */
+  readonly signing: ReadonlyMap<SigningAlgorithm, SigningKey>;
   /** Public halves only, so that no verified token keeps a private key alive. */
   readonly usable: ReadonlyMap<string, UsableKey>;
   readonly jwks: Jwks;
@@ -48,7 +56,7 @@ export class RingSnapshots {
 
   constructor(
     private readonly policy: RingPolicy,
-    private readonly algorithm: SigningAlgorithm,
+    private readonly vault: KeyVault | null,
     private readonly jwksMaxAge: number,
     private readonly clock: Clock,
   ) {}
@@ -62,48 +70,70 @@ export class RingSnapshots {
       usable.set(entry.kid, { key: verification, until });
     }
     for (const kid of this.#material.keys()) if (!usable.has(kid)) this.#material.delete(kid);
-    // Until a key of the configured algorithm has been public long enough, another one signs.
-    const current =
-      findSigning(ring, this.algorithm) ?? ring.keys.find(({ phase }) => phase === 'signing');
-    const signing = this.#material.get(current?.kid ?? '')?.signing;
-    if (signing === undefined || signing === null) throw noSigningKey();
-    return this.#publish(ring, signing, usable, nextChangeAt(ring, this.policy));
+    return this.#publish(
+      { keys: ring.keys.map(factsOf), compromised: ring.compromised },
+      this.#signingOf(ring),
+      usable,
+      nextChangeAt(ring, this.policy),
+    );
   }
 
-  /** The ring of an operator who brought one key: it signs, and nothing ever changes. */
-  ofStaticKey(signing: SigningKey): RingSnapshot {
-    const { kid, row, publicJwk } = signing;
-    const publishedAt = this.clock.now();
-    const entry: RingKey = {
-      phase: 'signing',
+  /** The ring of an operator who brought the keys: the first signs, and nothing ever changes. */
+  ofStaticKeys(signing: SigningKey, previous: readonly VerificationKey[]): RingSnapshot {
+    const now = this.clock.now();
+    const former = { phase: 'verifying', verifyingSince: now, retiresAt: Infinity } as const;
+    const describe = ({ kid, row, publicJwk }: VerificationKey) => ({
       kid,
       algorithm: row.name,
       publicJwk,
-      privateJwk: exportPrivateJwk(signing),
-      publishedAt,
-      signingSince: publishedAt,
-    };
-    const usable = new Map([[kid, { key: publicHalf(signing), until: Infinity }]]);
-    return this.#publish({ keys: [entry] }, signing, usable, Infinity);
+      publishedAt: now,
+      signingSince: now,
+    });
+    const keys: readonly KeyFacts[] = [
+      { phase: 'signing', ...describe(signing) },
+      ...previous.map((key) => ({ ...former, ...describe(key) })),
+    ];
+    const usable = new Map(
+      [publicHalf(signing), ...previous].map((key) => [key.kid, { key, until: Infinity }]),
+    );
+    const signers = new Map([[signing.row.name, signing]]);
+    return this.#publish({ keys, compromised: [] }, signers, usable, Infinity);
+  }
+
+  #signingOf(ring: KeyRing): ReadonlyMap<SigningAlgorithm, SigningKey> {
+    const signing = new Map<SigningAlgorithm, SigningKey>();
+    const [primary] = this.policy.algorithms;
+    for (const algorithm of this.policy.algorithms) {
+      // Until a key of the first algorithm has been public long enough, another one signs.
+      const current =
+        findSigning(ring, algorithm) ??
+        (algorithm === primary ? ring.keys.find(({ phase }) => phase === 'signing') : undefined);
+      const key = this.#material.get(current?.kid ?? '')?.signing;
+      if (key !== undefined && key !== null) signing.set(algorithm, key);
+      else if (algorithm === primary) throw noSigningKey();
+    }
+    return signing;
   }
 
   #publish(
-    ring: KeyRing,
-    signing: SigningKey,
+    facts: Pick<RingSnapshot, 'keys' | 'compromised'>,
+    signing: ReadonlyMap<SigningAlgorithm, SigningKey>,
     usable: ReadonlyMap<string, UsableKey>,
     changesAt: number,
   ): RingSnapshot {
-    const publicJwks = [...usable.values()].map(({ key }) => key.publicJwk);
+    const publicJwks = [...usable.values()]
+      .filter(({ key }) => !key.row.symmetric)
+      .map(({ key }) => key.publicJwk);
     const jwks = new Jwks(publicJwks, this.jwksMaxAge, changesAt, this.clock);
-    return { ring, signing, usable, jwks, changesAt };
+    return { ...facts, signing, usable, jwks, changesAt };
   }
 
   async #materialOf(entry: RingKey): Promise<Material> {
     const known = this.#material.get(entry.kid);
     const signs = entry.phase !== 'verifying';
     if (known !== undefined && (known.signing !== null) === signs) return known;
-    const verification = known?.verification ?? (await importVerificationKey(entry.publicJwk));
-    const signing = signs ? await importSigningKey(entry.privateJwk) : null;
+    const signing = entry.phase === 'verifying' ? null : await this.#importSigning(entry);
+    const verification = known?.verification ?? (await verificationOf(entry, signing));
     if (signing !== null && !signing.verifyWith.key.equals(verification.verifyWith.key)) {
       throw corrupt('the public and private parts of a key differ');
     }
@@ -111,6 +141,31 @@ export class RingSnapshots {
     this.#material.set(entry.kid, material);
     return material;
   }
+
+  async #importSigning({
+    kid,
+    algorithm,
+    privateJwk,
+  }: Exclude<RingKey, { readonly phase: 'verifying' }>): Promise<SigningKey> {
+    if (privateJwk !== null) return importSigningKey(privateJwk);
+    if (this.vault === null) throw corrupt('a key lies in a vault, and keys.vault is not set');
+    const signer = await this.vault.find(kid);
+    if (signer === null || signer.kid !== kid || signer.alg !== algorithm) {
+      throw new KeyError('ERR_KEY_SIGNER_FAILED', 'The key vault has no such key of the ring.');
+    }
+    return importSigner(signer);
+  }
+}
+
+async function verificationOf(
+  entry: RingKey,
+  signing: SigningKey | null,
+): Promise<VerificationKey> {
+  if (entry.phase === 'verifying' && entry.sharedSecret !== undefined) {
+    return publicHalf(await importSigningKey(entry.sharedSecret));
+  }
+  if (signing !== null && signing.row.symmetric) return publicHalf(signing);
+  return importVerificationKey(entry.publicJwk);
 }
 
 export function noSigningKey(): KeyError {

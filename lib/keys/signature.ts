@@ -1,19 +1,26 @@
-import { type KeyObject, sign, verify } from 'node:crypto';
+import { createHmac, type KeyObject, sign, timingSafeEqual, verify } from 'node:crypto';
 
 import type { AlgorithmRow } from './algorithms.js';
 
 /** Signs in the thread pool, so that a burst of logins does not hold up other requests. */
-export function createSignature(
+export async function createSignature(
   row: AlgorithmRow,
   privateKey: KeyObject,
   input: Uint8Array,
 ): Promise<Buffer> {
+  if (row.symmetric) return authenticate(row, privateKey, input);
   return new Promise((resolve, reject) => {
     sign(row.digest, input, { key: privateKey, ...row.parameters }, (error, signature) => {
       if (error === null) resolve(signature);
       else reject(error);
     });
   });
+}
+
+/** RFC 7518 §3.2. */
+function authenticate({ digest }: AlgorithmRow, secret: KeyObject, input: Uint8Array): Buffer {
+  if (digest === null) throw new TypeError('an HMAC needs a digest');
+  return createHmac(digest, secret).update(input).digest();
 }
 
 /** Everything one signature check needs. */
@@ -41,6 +48,10 @@ export class SignatureVerifier {
 
   /** Answers `true` or `false`; a promise of it when the check went to the thread pool. */
   verify({ row, key, input, signature }: SignatureCheck): boolean | Promise<boolean> {
+    if (row.symmetric) {
+      const expected = authenticate(row, key.key, input);
+      return signature.length === expected.length && timingSafeEqual(signature, expected);
+    }
     if (row.verifiesInline || this.#isCalm()) return verify(row.digest, input, key, signature);
     this.#inPool++;
     return new Promise((resolve, reject) => {

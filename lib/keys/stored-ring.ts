@@ -1,31 +1,66 @@
+import { KeyError } from '../kernel/errors.js';
 import { isJsonObject, type JsonObject, parseStrictJson } from '../kernel/strict-json.js';
 import { algorithmRow, findAlgorithm, type SigningAlgorithm } from './algorithms.js';
 import { isKid, type PrivateJwk, type PublicJwk } from './key-material.js';
-import { assertRing, corrupt, type KeyRing, type RingKey } from './key-ring.js';
+import {
+  assertRing,
+  type CompromisedKey,
+  corrupt,
+  type KeyRing,
+  type RingKey,
+} from './key-ring.js';
+
+/** Whose ring it is: a ring is taken for no other issuer and no other deployment. */
+export interface RingOwner {
+  readonly issuer: string;
+  /** The deployment, such as `staging`; `null` for one without a name. */
+  readonly environment: string | null;
+}
 
 /**
  * The key ring as text in a store. What comes back is taken apart member by member: a store is
  * outside this process, and what it holds decides who can sign.
  */
-export function serializeRing(ring: KeyRing): string {
-  return JSON.stringify(ring);
+export function serializeRing({ keys, compromised }: KeyRing, owner: RingOwner): string {
+  return JSON.stringify({ ...owner, keys, compromised });
 }
 
-/** @throws KeyError `ERR_KEY_RING_CORRUPT` for anything `serializeRing` did not write */
-export function parseRing(text: string): KeyRing {
+/**
+ * @throws KeyError `ERR_KEY_RING_CORRUPT` for anything `serializeRing` did not write,
+ * `ERR_KEY_ENVIRONMENT` for the ring of another deployment
+ */
+export function parseRing(text: string, { issuer, environment }: RingOwner): KeyRing {
   const value = parseStrictJson(Buffer.from(text));
-  if (typeof value === 'string' || !Array.isArray(value['keys'])) throw corrupt('it is not a ring');
-  return assertRing({ keys: value['keys'].map(parseKey) });
+  if (typeof value === 'string') throw corrupt('it is not a ring');
+  const { keys, compromised } = value;
+  if (!Array.isArray(keys) || !Array.isArray(compromised)) throw corrupt('it is not a ring');
+  if (value['issuer'] !== issuer) throw corrupt('it is that of another issuer');
+  const mark = value['environment'];
+  if (mark !== null && environment !== null && mark !== environment) {
+    throw new KeyError('ERR_KEY_ENVIRONMENT', 'The key ring was made for another environment.');
+  }
+  return assertRing({
+    keys: keys.map(parseKey),
+    compromised: compromised.map(parseCompromisedKey),
+  });
+}
+
+function parseCompromisedKey(value: unknown): CompromisedKey {
+  if (!isJsonObject(value)) throw corrupt('a compromised key is not an object');
+  return {
+    ...parseName(value),
+    compromisedAt: instant(value, 'compromisedAt'),
+    forgottenAt: instant(value, 'forgottenAt'),
+  };
 }
 
 function parseKey(value: unknown): RingKey {
   if (!isJsonObject(value)) throw corrupt('a key is not an object');
-  const algorithm = findAlgorithm(value['algorithm'])?.name;
-  const { kid, phase } = value;
-  if (algorithm === undefined || !isKid(kid)) throw corrupt('a key has no algorithm or kid');
+  const { phase } = value;
+  const name = parseName(value);
+  const { algorithm } = name;
   const identity = {
-    kid,
-    algorithm,
+    ...name,
     publicJwk: parsePublicJwk(value, algorithm),
     publishedAt: instant(value, 'publishedAt'),
   };
@@ -34,14 +69,14 @@ function parseKey(value: unknown): RingKey {
       return {
         ...identity,
         phase,
-        privateJwk: parsePrivateJwk(value, algorithm),
+        privateJwk: value['privateJwk'] === null ? null : parsePrivateJwk(value, 'privateJwk'),
         signsFrom: instant(value, 'signsFrom'),
       };
     case 'signing':
       return {
         ...identity,
         phase,
-        privateJwk: parsePrivateJwk(value, algorithm),
+        privateJwk: value['privateJwk'] === null ? null : parsePrivateJwk(value, 'privateJwk'),
         signingSince: instant(value, 'signingSince'),
       };
     case 'verifying':
@@ -50,6 +85,9 @@ function parseKey(value: unknown): RingKey {
       }
       return {
         ...identity,
+        ...(algorithmRow(algorithm).symmetric
+          ? { sharedSecret: parsePrivateJwk(value, 'sharedSecret') }
+          : {}),
         phase,
         signingSince: instant(value, 'signingSince'),
         verifyingSince: instant(value, 'verifyingSince'),
@@ -58,6 +96,13 @@ function parseKey(value: unknown): RingKey {
     default:
       throw corrupt('a key is in no known phase');
   }
+}
+
+function parseName(value: JsonObject): Pick<RingKey, 'kid' | 'algorithm'> {
+  const algorithm = findAlgorithm(value['algorithm'])?.name;
+  const { kid } = value;
+  if (algorithm === undefined || !isKid(kid)) throw corrupt('a key has no algorithm or kid');
+  return { kid, algorithm };
 }
 
 function parsePublicJwk(key: JsonObject, algorithm: SigningAlgorithm): PublicJwk {
@@ -72,9 +117,9 @@ function parsePublicJwk(key: JsonObject, algorithm: SigningAlgorithm): PublicJwk
   return { ...members, kty: members['kty'] ?? '', kid, alg: algorithm, use };
 }
 
-function parsePrivateJwk(key: JsonObject, algorithm: SigningAlgorithm): PrivateJwk {
-  const jwk = jwkOf(key, 'privateJwk');
-  if (jwk['kid'] !== key['kid'] || jwk['alg'] !== algorithm) {
+function parsePrivateJwk(key: JsonObject, name: string): PrivateJwk {
+  const jwk = jwkOf(key, name);
+  if (jwk['kid'] !== key['kid'] || jwk['alg'] !== key['algorithm']) {
     throw corrupt('a key and its private JWK differ');
   }
   return { ...jwk, kty: jwk['kty'] ?? '' };

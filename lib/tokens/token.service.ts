@@ -6,11 +6,11 @@ import type { Clock } from '../kernel/clock.js';
 import { type Duration, durationToMs } from '../kernel/duration.js';
 import { ClaimError, TokenError } from '../kernel/errors.js';
 import { randomId, randomUpTo } from '../kernel/ids.js';
-import { findAlgorithm } from '../keys/algorithms.js';
-import type { VerificationKey } from '../keys/key-material.js';
-import { isKid } from '../keys/key-material.js';
+import { findAlgorithm, type SigningAlgorithm } from '../keys/algorithms.js';
+import { isKid, publicHalf, type SigningKey, type VerificationKey } from '../keys/key-material.js';
 import type { KeyRingService } from '../keys/key-ring.service.js';
 import { createSignature, SignatureVerifier } from '../keys/signature.js';
+import type { TrustedIssuers } from '../keys/trusted-issuers.service.js';
 import { checkClaims, checkInForce, type ClaimRules } from './claim-checks.js';
 import {
   isIdentifier,
@@ -28,8 +28,15 @@ import {
   readPayload,
 } from './compact.js';
 import { composeClaims } from './compose-claims.js';
+import { DerivedKeys, type IssuerKeys, OwnKeys, TrustedKeys } from './issuer-keys.js';
 import { VerifiedCache } from './verified-cache.js';
 import { VerifiedToken } from './verified-token.js';
+
+/** Another issuer, as far as its tokens are concerned. */
+export interface TrustedIssuerConfig {
+  readonly rules: ClaimRules;
+  readonly tokenTypes: readonly string[];
+}
 
 /** The part of the configuration that tokens need. Lengths in seconds, as in claims. */
 export interface TokensConfig extends ClaimRules {
@@ -39,6 +46,9 @@ export interface TokensConfig extends ClaimRules {
   readonly allowClaims: ReadonlySet<string>;
   /** Entries of the verified-token cache; 0 for none. */
   readonly verifiedCacheEntries: number;
+  /** How long a derived secret signs; `null` to sign with the secrets of the ring themselves. */
+  readonly derivationPeriod: number | null;
+  readonly trusted: readonly TrustedIssuerConfig[];
 }
 
 export interface SignOptions {
@@ -48,6 +58,8 @@ export interface SignOptions {
   readonly audience?: string | readonly [string, ...string[]];
   /** @defaultValue `'access'` */
   readonly kind?: TokenKind;
+  /** One of `keys.algorithm`, while tokens move from one to another. @defaultValue the first */
+  readonly algorithm?: SigningAlgorithm;
 }
 
 export interface VerifyOptions {
@@ -69,6 +81,7 @@ interface SignedText {
   readonly token: string;
   readonly compact: CompactToken;
   readonly kind: TokenKind;
+  readonly issuer: IssuerKeys;
   readonly key: VerificationKey;
 }
 
@@ -92,27 +105,48 @@ export class TokenService {
   readonly #events: SecurityEvents;
   readonly #signatures = new SignatureVerifier();
   readonly #cache: VerifiedCache | undefined;
+  readonly #own: IssuerKeys;
+  readonly #derived: DerivedKeys | undefined;
+  /** By `iss`, compared byte for byte. */
+  readonly #trusted: ReadonlyMap<string, IssuerKeys>;
   /** Headers of verified tokens by their text: all tokens of one key and kind share it. */
   readonly #headers = new LRUCache<string, JoseHeader>({ max: MAX_HEADERS });
 
-  constructor(config: TokensConfig, keyRing: KeyRingService, clock: Clock, events: SecurityEvents) {
+  constructor(
+    config: TokensConfig,
+    keyRing: KeyRingService,
+    trusted: TrustedIssuers,
+    clock: Clock,
+    events: SecurityEvents,
+  ) {
     this.#config = config;
     this.#keyRing = keyRing;
     this.#clock = clock;
     this.#events = events;
-    const { verifiedCacheEntries } = config;
+    const { verifiedCacheEntries, derivationPeriod } = config;
     this.#cache = verifiedCacheEntries > 0 ? new VerifiedCache(verifiedCacheEntries) : undefined;
+    this.#derived =
+      derivationPeriod === null ? undefined : new DerivedKeys(config, keyRing, derivationPeriod);
+    this.#own = this.#derived ?? new OwnKeys(config, keyRing);
+    this.#trusted = new Map(
+      config.trusted.map(({ rules, tokenTypes }) => [
+        rules.issuer,
+        new TrustedKeys(rules, tokenTypes, trusted.jwksOf(rules.issuer)),
+      ]),
+    );
   }
 
   /**
    * Signs a token. `iss`, `aud`, `iat`, `nbf`, `exp` and `jti` are set here and cannot be passed.
    * @throws ClaimError if a claim is reserved, malformed, or looks secret or personal and is not
    * named in `tokens.allowClaims`
-   * @throws KeyError `ERR_KEY_RING_UNAVAILABLE` while no key is ready
+   * @throws KeyError `ERR_KEY_RING_UNAVAILABLE` while no key (of this algorithm) is ready,
+   * `ERR_KEY_RING_STALE` while the key store is out of reach, `ERR_KEY_SIGNER_FAILED` when what holds
+   * the private key does not sign
    */
   async sign(claims: TokenClaims, options: SignOptions = {}): Promise<SignedToken> {
     const kind = knownKind(options.kind);
-    const key = await this.#keyRing.signingKey();
+    const key = await this.#keyRing.signingKey(options.algorithm);
     const issuedAt = Math.floor(this.#now());
     const lifetime = this.#lifetime(options.ttl);
     const payload = composeClaims(claims, this.#config, {
@@ -123,10 +157,11 @@ export class TokenService {
       exp: issuedAt + lifetime,
       jti: randomId(),
     });
-    const header = { alg: key.row.name, typ: TOKEN_TYPES[kind], kid: key.kid };
+    const { kid, sign } = this.#signerFor(key, payload);
+    const header = { alg: key.row.name, typ: TOKEN_TYPES[kind], kid };
     const input = `${encode(header)}.${encode(payload)}`;
-    const signature = await createSignature(key.row, key.privateKey, Buffer.from(input));
-    const token = `${input}.${signature.toString('base64url')}`;
+    const signature = await sign(Buffer.from(input));
+    const token = `${input}.${Buffer.from(signature).toString('base64url')}`;
     if (token.length > MAX_TOKEN_LENGTH) {
       throw new ClaimError(
         'ERR_CLAIM_TOO_LARGE',
@@ -137,7 +172,7 @@ export class TokenService {
       type: 'token.issued',
       at: new Date(this.#clock.now()),
       kind,
-      kid: key.kid,
+      kid,
       jti: payload.jti,
       expiresAt: new Date(payload.exp * 1000),
     });
@@ -164,7 +199,7 @@ export class TokenService {
   #checkKnown(token: string, kind: TokenKind): VerifiedToken | undefined {
     const known = this.#cache?.find(token);
     if (known === undefined || known.verified.kind !== kind) return undefined;
-    if (this.#keyRing.verificationKey(known.key.kid) !== known.key) {
+    if (!known.issuer.stands(known.key)) {
       this.#cache?.forget(token);
       return undefined;
     }
@@ -174,7 +209,32 @@ export class TokenService {
 
   #checkUnknown(token: string, kind: TokenKind): VerifiedToken | Promise<VerifiedToken> {
     const compact = readCompact(token);
-    const key = this.#keyFor(compact, kind);
+    const header = this.#headers.get(compact.header) ?? readHeader(compact);
+    if (findAlgorithm(header.alg) === undefined) {
+      throw new TokenError('ERR_TOKEN_ALGORITHM', 'alg is not on offer');
+    }
+    const issuer = this.#issuerOf(compact, kind);
+    if (!hasType(header, kind, issuer)) {
+      throw new TokenError('ERR_TOKEN_TYPE', 'typ is not that of the kind of token expected here');
+    }
+    const { alg, kid } = header;
+    if (!isKid(kid)) throw new TokenError('ERR_TOKEN_KID', 'kid is missing or malformed');
+    const found = issuer.find({ kid, payload: () => readPayload(compact) });
+    const verify = (key: VerificationKey | undefined): VerifiedToken | Promise<VerifiedToken> =>
+      this.#checkSignature({ token, compact, kind, issuer, key: fit(key, alg) });
+    return found instanceof Promise ? found.then(verify) : verify(found);
+  }
+
+  /** Whose token it says it is, which decides whose key it has to be signed with. */
+  #issuerOf(compact: CompactToken, kind: TokenKind): IssuerKeys {
+    // Confirmations and the like are between us and ourselves.
+    if (this.#trusted.size === 0 || kind !== 'access') return this.#own;
+    const { iss } = readPayload(compact);
+    return (typeof iss === 'string' ? this.#trusted.get(iss) : undefined) ?? this.#own;
+  }
+
+  #checkSignature(seen: SignedText): VerifiedToken | Promise<VerifiedToken> {
+    const { compact, key } = seen;
     const signature = Buffer.from(compact.signature, 'base64url');
     if (signature.length !== key.signatureLength) throw badSignature();
     const valid = this.#signatures.verify({
@@ -183,7 +243,6 @@ export class TokenService {
       input: Buffer.from(compact.signingInput, 'latin1'),
       signature,
     });
-    const seen: SignedText = { token, compact, kind, key };
     if (valid === true) return this.#accept(seen);
     if (valid === false) throw badSignature();
     return valid.then((late) => {
@@ -192,35 +251,25 @@ export class TokenService {
     });
   }
 
-  /** The one key that can have signed this header (RFC 8725 §3.1: one key, one algorithm). */
-  #keyFor(compact: CompactToken, kind: TokenKind): VerificationKey {
-    const { alg, typ, kid } = this.#headers.get(compact.header) ?? readHeader(compact);
-    if (findAlgorithm(alg) === undefined) {
-      throw new TokenError('ERR_TOKEN_ALGORITHM', 'alg is not on offer');
-    }
-    if (typ === undefined || !TYP_PATTERNS[kind].test(typ)) {
-      throw new TokenError('ERR_TOKEN_TYPE', 'typ is not that of the kind of token expected here');
-    }
-    if (!isKid(kid)) throw new TokenError('ERR_TOKEN_KID', 'kid is missing or malformed');
-    const key = this.#keyRing.verificationKey(kid);
-    if (key === undefined) throw new TokenError('ERR_TOKEN_UNKNOWN_KEY', 'no key has this kid');
-    if (key.row.name !== alg) {
-      throw new TokenError('ERR_TOKEN_ALGORITHM', 'alg is not that of the key');
-    }
-    return key;
-  }
-
   /** The signature is right; what it says is another matter. */
-  #accept({ token, compact, kind, key }: SignedText): VerifiedToken {
+  #accept({ token, compact, kind, issuer, key }: SignedText): VerifiedToken {
     // The key can have left the ring while the thread pool was busy.
-    if (this.#keyRing.verificationKey(key.kid) !== key) {
+    if (!issuer.stands(key)) {
       throw new TokenError('ERR_TOKEN_UNKNOWN_KEY', 'the key was withdrawn');
     }
-    const claims = checkClaims(readPayload(compact), this.#config, this.#now());
+    const claims = checkClaims(readPayload(compact), issuer.rules, this.#now());
+    issuer.checkUse(key, claims);
     if (!this.#headers.has(compact.header)) this.#headers.set(compact.header, readHeader(compact));
     const verified = VerifiedToken.seal(kind, { kid: key.kid, algorithm: key.row.name }, claims);
-    this.#cache?.remember({ token, key, verified });
+    this.#cache?.remember({ token, issuer, key, verified });
     return verified;
+  }
+
+  /** What signs these claims: the key itself, or the secret derived from it for their subject. */
+  #signerFor(key: SigningKey, { sub, iat }: VerifiedClaims): Pick<SigningKey, 'kid' | 'sign'> {
+    if (this.#derived === undefined || !key.row.symmetric) return key;
+    const { kid, row, verifyWith } = this.#derived.signingKey(publicHalf(key), sub, iat);
+    return { kid, sign: (input) => createSignature(row, verifyWith.key, input) };
   }
 
   #lifetime(ttl: Duration | undefined): number {
@@ -244,6 +293,20 @@ export class TokenService {
 function knownKind(kind: TokenKind = 'access'): TokenKind {
   if (!Object.hasOwn(TOKEN_TYPES, kind)) throw new TypeError('unknown kind of token');
   return kind;
+}
+
+function hasType({ typ }: JoseHeader, kind: TokenKind, { tokenTypes }: IssuerKeys): boolean {
+  if (kind === 'access' && tokenTypes.length > 0) return tokenTypes.includes(typ ?? '');
+  return typ !== undefined && TYP_PATTERNS[kind].test(typ);
+}
+
+/** The one key that can have signed this header (RFC 8725 §3.1: one key, one algorithm). */
+function fit(key: VerificationKey | undefined, alg: string): VerificationKey {
+  if (key === undefined) throw new TokenError('ERR_TOKEN_UNKNOWN_KEY', 'no key has this kid');
+  if (key.row.name !== alg) {
+    throw new TokenError('ERR_TOKEN_ALGORITHM', 'alg is not that of the key');
+  }
+  return key;
 }
 
 function encode(value: object): string {

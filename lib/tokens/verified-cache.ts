@@ -1,10 +1,12 @@
 import { LRUCache } from 'lru-cache';
 
 import type { VerificationKey } from '../keys/key-material.js';
+import type { IssuerKeys } from './issuer-keys.js';
 import type { VerifiedToken } from './verified-token.js';
 
 interface Entry {
   readonly token: string;
+  readonly issuer: IssuerKeys;
   readonly key: VerificationKey;
   readonly verified: VerifiedToken;
 }

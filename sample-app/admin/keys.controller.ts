@@ -1,5 +1,20 @@
-import { ConflictException, Controller, Get, HttpCode, Post } from '@nestjs/common';
-import { type KeyDescription, KeyError, KeyRingService, Roles } from 'nest-jwt-hardening';
+import {
+  ConflictException,
+  Controller,
+  Get,
+  HttpCode,
+  NotFoundException,
+  Param,
+  Post,
+  Query,
+} from '@nestjs/common';
+import {
+  type Compromise,
+  type KeyDescription,
+  KeyError,
+  KeyRingService,
+  Roles,
+} from 'nest-jwt-hardening';
 
 interface KeyRow {
   readonly kid: string;
@@ -36,12 +51,29 @@ export class KeysController {
   @Post('rotate')
   @HttpCode(202)
   async rotate(): Promise<RotationAnswer> {
-    try {
-      const { kid, signsFrom } = await this.keyRing.rotate();
-      return { kid, signs_from: signsFrom };
-    } catch (error) {
-      if (!(error instanceof KeyError && error.code === 'ERR_KEY_STATIC')) throw error;
-      throw new ConflictException({ error: 'static_key', error_description: error.message });
-    }
+    const { kid, signsFrom } = await this.keyRing.rotate().catch(explain);
+    return { kid, signs_from: signsFrom };
   }
+
+  /** Done when it is answered; `?dry_run=true` only says what it would do. */
+  @Post(':kid/compromise')
+  @HttpCode(200)
+  compromise(
+    @Param('kid') kid: string,
+    @Query('dry_run') dryRun: string | undefined,
+  ): Promise<Compromise> {
+    return this.keyRing.compromise(kid, { dryRun: dryRun === 'true' }).catch(explain);
+  }
+}
+
+/** The operator is told what the library says of keys; nothing in it is secret. */
+function explain(error: unknown): never {
+  if (error instanceof KeyError) {
+    const body = { error_description: error.message };
+    if (error.code === 'ERR_KEY_STATIC')
+      throw new ConflictException({ error: 'static_key', ...body });
+    if (error.code === 'ERR_KEY_UNKNOWN')
+      throw new NotFoundException({ error: 'unknown_key', ...body });
+  }
+  throw error;
 }

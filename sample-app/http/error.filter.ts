@@ -6,7 +6,7 @@ import {
   Logger,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { KeyError } from 'nest-jwt-hardening';
+import { KeyError, StoreError } from 'nest-jwt-hardening';
 
 import { REQUEST_ID } from './request-id.js';
 
@@ -21,6 +21,12 @@ const ERRORS: Readonly<Record<number, string>> = {
   404: 'not_found',
   413: 'request_too_large',
   415: 'unsupported_media_type',
+};
+
+const HEADERS: Readonly<Record<number, Readonly<Record<string, string>>>> = {
+  // RFC 9110 §15.5.2: a 401 names a scheme; the guard's own says more and stays.
+  401: { 'WWW-Authenticate': 'Bearer' },
+  503: { 'Retry-After': '5' },
 };
 
 /** Every error is `{"error": code}`. What the framework would say quotes the request, and itself. */
@@ -54,9 +60,10 @@ export function errorBody(status: number): object {
 }
 
 function answerTo(exception: unknown): ErrorAnswer {
-  if (exception instanceof KeyError && exception.code === 'ERR_KEY_RING_UNAVAILABLE') {
+  // What an operator can be told of keys was turned into its own answer where it happened.
+  if (exception instanceof KeyError || exception instanceof StoreError) {
     const body = { error: 'temporarily_unavailable' };
-    return { status: 503, body, headers: { 'Retry-After': '5' } };
+    return { status: 503, body, headers: HEADERS[503] ?? {} };
   }
   if (!(exception instanceof HttpException)) return { status: 500, body: errorBody(500) };
   const status = exception.getStatus();
@@ -65,7 +72,6 @@ function answerTo(exception: unknown): ErrorAnswer {
   return {
     status,
     body: isOurs ? given : errorBody(status),
-    // RFC 9110 §15.5.2: a 401 names a scheme; the guard's own says more and stays.
-    headers: status === 401 ? { 'WWW-Authenticate': 'Bearer' } : {},
+    headers: HEADERS[status] ?? {},
   };
 }

@@ -1,18 +1,5 @@
-import {
-  advance,
-  assertRing,
-  beginRotation,
-  type CurrentKey,
-  findPublished,
-  findSigning,
-  type FormerKey,
-  type KeyRing,
-  keysDue,
-  nextChangeAt,
-  type PublishedKey,
-  type RingKey,
-  type RingPolicy,
-} from '../../lib/keys/key-ring.js';
+import { assertRing, type CurrentKey, findPublished, findSigning, type FormerKey, type KeyRing, type PublishedKey, type RingKey } from '../../lib/keys/key-ring.js';
+import { advance, beginRotation, keysDue, nextChangeAt, type RingPolicy } from '../../lib/keys/ring-transitions.js';
 import {
   changesOf,
   DAY,

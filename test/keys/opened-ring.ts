@@ -1,12 +1,19 @@
 import { type SecurityEvent, SecurityEvents } from '../../lib/events/security-events.js';
+import { KeyProtector } from '../../lib/keys/key-protector.js';
 import { KeyRingService, type KeysConfig } from '../../lib/keys/key-ring.service.js';
 import type { KeyStore } from '../../lib/keys/key-store.js';
 import type { TestClock } from '../support/test-clock.js';
 import { DAY, MINUTE } from './ring-mother.js';
 
 export const CONFIG: KeysConfig = {
-  algorithm: 'ES256',
-  signingKey: null,
+  algorithms: ['ES256'],
+  staticKeys: null,
+  owner: { issuer: 'https://issuer.example', environment: null },
+  // In clear, so that tests can read what was stored.
+  protector: new KeyProtector([null]),
+  vault: null,
+  maxLag: Infinity,
+  onStale: 'reject',
   rotateEvery: 30 * DAY,
   publishAhead: DAY,
   retainFor: DAY,
@@ -27,7 +34,10 @@ export async function openRing(
   const events = new SecurityEvents();
   const heard: SecurityEvent[] = [];
   events.asObservable().subscribe((event) => heard.push(event));
-  const service = await KeyRingService.open({ ...CONFIG, ...config }, store, clock, events);
+  const service = await KeyRingService.open(
+    { ...CONFIG, ...config },
+    { store, clock, events, countSessions: async () => null },
+  );
   return { service, heard };
 }
 

@@ -3,13 +3,8 @@ import {
   generateSigningKey,
   importSigningKey,
 } from '../../lib/keys/key-material.js';
-import {
-  advance,
-  beginRotation,
-  type FreshKey,
-  type KeyRing,
-  nextChangeAt,
-} from '../../lib/keys/key-ring.js';
+import { type KeyRing } from '../../lib/keys/key-ring.js';
+import { advance, beginRotation, type FreshKey, nextChangeAt } from '../../lib/keys/ring-transitions.js';
 import { RingSnapshots } from '../../lib/keys/ring-snapshot.js';
 import { TestClock } from '../support/test-clock.js';
 import { DAY, NO_KEYS, POLICY } from './ring-mother.js';

@@ -1,6 +1,7 @@
 import { KeyError } from '../../lib/kernel/errors.js';
 import { algorithmRow, type SigningAlgorithm } from '../../lib/keys/algorithms.js';
-import { type KeyRing, nextChangeAt } from '../../lib/keys/key-ring.js';
+import { type KeyRing } from '../../lib/keys/key-ring.js';
+import { nextChangeAt } from '../../lib/keys/ring-transitions.js';
 import { parseRing, serializeRing } from '../../lib/keys/stored-ring.js';
 import { TestClock } from '../support/test-clock.js';
 import { CONFIG, openRing } from './opened-ring.js';

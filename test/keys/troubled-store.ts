@@ -1,4 +1,4 @@
-import { KeyStore, type StoredKeyRing } from '../../lib/keys/key-store.js';
+import { KeyStore, type LoadedKeyRing, type StoredKeyRing } from '../../lib/keys/key-store.js';
 
 export type Trouble = 'none' | 'load fails' | 'replace fails' | 'always loses';
 
@@ -32,7 +32,7 @@ export class TroubledStore extends KeyStore {
     return letGo;
   }
 
-  async load(): Promise<StoredKeyRing | null> {
+  async load(): Promise<LoadedKeyRing> {
     this.loads++;
     // What stands now is what the answer says, however long it is on its way.
     const answer = this.#stored;
@@ -41,7 +41,7 @@ export class TroubledStore extends KeyStore {
     await nextTurn();
     await held;
     if (this.trouble === 'load fails') throw STORE_ERROR;
-    return answer;
+    return { stored: answer, storeTime: null };
   }
 
   async replace(request: {

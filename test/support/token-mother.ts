@@ -6,11 +6,12 @@ import type { SigningAlgorithm } from '../../lib/keys/algorithms.js';
 import {
   exportPrivateJwk,
   generateSigningKey,
-  type PrivateJwk,
   type SigningKey,
+  type PrivateJwk,
 } from '../../lib/keys/key-material.js';
 import { KeyRingService } from '../../lib/keys/key-ring.service.js';
-import { createSignature } from '../../lib/keys/signature.js';
+import { TrustedIssuers } from '../../lib/keys/trusted-issuers.service.js';
+import { NotCarried } from '../../lib/storage/storage.js';
 import { memoryStorage } from '../../lib/storage/memory/memory-storage.js';
 import { TokenService } from '../../lib/tokens/token.service.js';
 import { AUDIENCE, ISSUER } from './guarded-app.js';
@@ -31,12 +32,15 @@ export async function openIssuer(
 ): Promise<Issuer> {
   const config = await resolveConfig({ issuer: ISSUER, audience: AUDIENCE, ...options }, 'test');
   const events = new SecurityEvents();
-  const keyRing = await KeyRingService.open(config.keys, storage.keyStore, clock, events);
+  const store = storage.keyStore instanceof NotCarried ? null : storage.keyStore;
+  const countSessions = async (): Promise<null> => null;
+  const keyRing = await KeyRingService.open(config.keys, { store, clock, events, countSessions });
+  const trusted = new TrustedIssuers(config.trust, clock, events);
   return {
     clock,
     events,
     keyRing,
-    tokens: new TokenService(config.tokens, keyRing, clock, events),
+    tokens: new TokenService(config.tokens, keyRing, trusted, clock, events),
   };
 }
 
@@ -66,8 +70,8 @@ export async function forge(
   payload: object | string | Buffer,
 ): Promise<string> {
   const input = `${encode(header)}.${encode(payload)}`;
-  const signature = await createSignature(key.row, key.privateKey, Buffer.from(input));
-  const token = `${input}.${signature.toString('base64url')}`;
+  const signature = await key.sign(Buffer.from(input));
+  const token = `${input}.${Buffer.from(signature).toString('base64url')}`;
   recordSecret(token);
   return token;
 }
