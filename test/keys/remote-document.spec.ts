@@ -1,6 +1,6 @@
 import { generateKeyPairSync, type JsonWebKey } from 'node:crypto';
 
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { importJWK, type JWK } from 'jose';
 
 import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../../lib/keys/algorithms.js';
