@@ -1,6 +1,6 @@
 import { predictKeys } from './keyboard-walks.js';
-import { likelihoodOfLetter } from './letter-model.js';
-import type { CaseShares, WordReader } from './word-model.js';
+import { likelihoodOfLetter, type WordHabits } from './letter-model.js';
+import type { WordReader } from './word-model.js';
 
 /**
  * The experts of the guess model. Each knows one habit of people who make up a secret, and says how
@@ -127,32 +127,31 @@ const keyboard =
     return found * caseShare(text, at);
   };
 
-/** Letters as they follow each other in words, with the signs that are meant to hide them. */
-const letters: GuessExpert = (text, at) => {
-  return likelihoodOfLetter(text.folded, at) * caseShare(text, at);
-};
+/** Letters as they follow each other in words; some or most of them hidden behind other signs. */
+const letters =
+  (disguise: number): GuessExpert =>
+  (text, at) =>
+    likelihoodOfLetter(text, at, habits(text, at, disguise));
 
-/** Common words, one after the other. */
-const words: GuessExpert = (text, at) => {
-  return text.words.likelihood(at, caseShares(text, at));
-};
+/** Common words, one after the other, hidden in the same way. */
+const words =
+  (disguise: number): GuessExpert =>
+  (text, at) =>
+    text.words.likelihood(at, habits(text, at, disguise));
 
 /** Every character that a popular web page for "256-bit keys" puts next, and the two it puts there. */
 const WEB_PAGE =
   '!zA$BC%CD&EF(HG)JH*FG+MK-JK/AB2rs3st4tu5uv6vw7wx8xy9yz?ED@NMA%?B&?C*&D*(E()F-)G-+H+@J@aKabMbc' +
   'NcdPdeQefRfgSghThjUkjVkmWmnXpnYpqZqraPNbQPcRQdSReTSfUTgVUhWVjWXkYXmZYn2Zp23q43r54s65t76u87v98w!9' +
   'x/!y$/z%$';
-const SUCCESSORS: ReadonlyMap<string, string> = new Map(
-  Array.from({ length: WEB_PAGE.length / 3 }, (_none, at) => [
-    WEB_PAGE.charAt(at * 3),
-    WEB_PAGE.slice(at * 3 + 1, at * 3 + 3),
-  ]),
+const SUCCESSORS = new Map(
+  WEB_PAGE.match(/.{3}/g)?.map((three) => [three.charCodeAt(0), Buffer.from(three.slice(1))]),
 );
 
 /** The keys of that page, each of which is a walk through one alphabet. */
 const webPage: GuessExpert = ({ raw }, at) => {
-  const next = SUCCESSORS.get(String.fromCharCode(byteAt(raw, at - 1)));
-  return at > 0 && next?.includes(String.fromCharCode(byteAt(raw, at))) === true ? 0.5 : 0;
+  if (at === 0) return 0;
+  return SUCCESSORS.get(byteAt(raw, at - 1))?.includes(byteAt(raw, at)) === true ? 0.5 : 0;
 };
 
 /** Every expert there is. */
@@ -171,30 +170,30 @@ export const EXPERTS: readonly GuessExpert[] = [
   keyboard(0, 2),
   keyboard(1, 1),
   keyboard(2, 1),
-  letters,
-  words,
+  letters(0.06),
+  letters(0.6),
+  words(0.06),
+  words(0.6),
   webPage,
 ];
 
 /** How the case of a letter divides what is bet on the letter; 1 for anything else. */
 function caseShare(text: GuessText, at: number): number {
-  return caseShares(text, at).inner;
+  return habits(text, at, 0).inner;
 }
 
-/**
- * The same for a letter that begins a word and for one that does not: wordsRunOnLikeThis, or
- * WordsRunOnLikeThis, or in ONE case.
- */
-function caseShares({ raw, folded }: GuessText, at: number): CaseShares {
-  if (!isLower(byteAt(folded, at))) return { first: 1, inner: 1 };
-  const share = (upper: number): number => (isUpper(byteAt(raw, at)) ? upper : 1 - upper);
+/** How case goes on: wordsRunOnLikeThis, or WordsRunOnLikeThis, or in ONE case. */
+function habits({ raw, folded }: GuessText, at: number, disguise: number): WordHabits {
+  if (!isLower(byteAt(folded, at))) return { first: 1, inner: 1, disguise };
+  const upper = isUpper(byteAt(raw, at));
   const last = at === 0 ? 0 : byteAt(raw, at - 1);
-  if (isLower(last)) return { first: share(0.5), inner: share(0.05) };
-  if (!isUpper(last)) return { first: share(0.4), inner: share(0.4) };
-  const run = at > 1 && isUpper(byteAt(raw, at - 2));
-  return run
-    ? { first: share(0.92), inner: share(0.92) }
-    : { first: share(0.4), inner: share(0.25) };
+  let [first, inner] = [0.4, 0.4];
+  if (isLower(last)) [first, inner] = [0.5, 0.05];
+  else if (isUpper(last)) {
+    const running = at > 1 && isUpper(byteAt(raw, at - 2));
+    [first, inner] = running ? [0.92, 0.92] : [0.4, 0.25];
+  }
+  return { first: upper ? first : 1 - first, inner: upper ? inner : 1 - inner, disguise };
 }
 
 /** How far apart two bytes are in the alphabet or among the digits, which are circles. */

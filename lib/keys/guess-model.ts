@@ -21,19 +21,19 @@ const SHARE = 0.04;
 export function descriptionBits(bytes: Buffer): number {
   const text = readText(bytes.subarray(0, MAX_BYTES));
   const share = 1 / EXPERTS.length;
-  const weights = EXPERTS.map(() => share);
-  const bets = EXPERTS.map(() => 0);
+  const weights = new Float64Array(EXPERTS.length).fill(share);
+  const bets = new Float64Array(EXPERTS.length);
   let bits = 0;
   for (let at = 0; at < text.raw.length; at++) {
     let total = 0;
-    for (const [one, expert] of EXPERTS.entries()) {
-      const bet = expert(text, at) * (weights[one] ?? 0);
+    for (let one = 0; one < EXPERTS.length; one++) {
+      const bet = (EXPERTS[one]?.(text, at) ?? 0) * (weights[one] ?? 0);
       bets[one] = bet;
       total += bet;
     }
     bits -= Math.log2(total);
-    for (const [one, bet] of bets.entries()) {
-      weights[one] = ((1 - SHARE) * bet) / total + SHARE * share;
+    for (let one = 0; one < EXPERTS.length; one++) {
+      weights[one] = ((1 - SHARE) * (bets[one] ?? 0)) / total + SHARE * share;
     }
   }
   return bits;

@@ -1,4 +1,5 @@
 import { LETTER_STATISTICS } from './letter-statistics.data.js';
+import { letterMeantBy, likelihoodOfSign } from './letter-substitutes.js';
 
 /**
  * How likely a byte is to go on a word, from how often its letter follows two others in the words and
@@ -11,75 +12,69 @@ const LETTERS = 27;
 /** The step in which the statistics are written, in bits (test/keys/weak-secrets). */
 const BITS_PER_STEP = 0.7;
 
-/** Which letter a byte is written for, and what that costs. */
-const LEET: ReadonlyMap<number, number> = new Map(
-  Object.entries({
-    0: 'o',
-    1: 'i',
-    3: 'e',
-    4: 'a',
-    5: 's',
-    7: 't',
-    '@': 'a',
-    $: 's',
-    '!': 'i',
-  }).map(([sign, letter]) => [sign.charCodeAt(0), letter.charCodeAt(0)]),
-);
-const LEET_SHARE = 0.1;
-const SIGNS_OF = new Map<number, number>();
-for (const letter of LEET.values()) SIGNS_OF.set(letter, (SIGNS_OF.get(letter) ?? 0) + 1);
+/** How often a capital in the middle of a word begins the next one: LikeThis. */
+const CAPITAL = 0.12;
 
-/** What stands between words: the usual signs, a digit, any other printable sign. */
-const BETWEEN: ReadonlyMap<string, number> = new Map([
-  [' ', 0.2],
-  ['-', 0.14],
-  ['_', 0.14],
-  ['.', 0.05],
-]);
-const DIGIT = 0.03;
-const OTHER_SIGN = 0.005;
+/** The bet on a byte that stands between words: the usual signs, a digit, any other printable sign. */
+const BETWEEN = Float64Array.from({ length: 256 }, (_none, byte) => {
+  const sign = String.fromCharCode(byte);
+  if (sign === ' ') return 0.2;
+  if (sign === '-' || sign === '_') return 0.14;
+  if (sign === '.') return 0.05;
+  if (/[0-9]/.test(sign)) return 0.03;
+  return /[!-~]/.test(sign) && !/[A-Za-z]/.test(sign) ? 0.005 : 0;
+});
 
-/** How likely the byte at `at` is; `folded` has its letters in lower case. */
-export function likelihoodOfLetter(folded: Buffer, at: number): number {
+/** How the case of the byte, and the disguise of its letters, are taken into account. */
+export interface WordHabits {
+  /** The share of its case where a word begins. */
+  readonly first: number;
+  /** The share of its case within a word. */
+  readonly inner: number;
+  /** The share of letters that are written as another sign, of those that can be. */
+  readonly disguise: number;
+}
+
+/** How likely the byte at `at` is; `folded` is `raw` with its letters in lower case. */
+export function likelihoodOfLetter(
+  { raw, folded }: { readonly raw: Buffer; readonly folded: Buffer },
+  at: number,
+  { inner, disguise }: WordHabits,
+): number {
   const table = statistics();
-  const row = (symbolBefore(folded, at - 2) * LETTERS + symbolBefore(folded, at - 1)) * LETTERS;
   const byte = folded[at] ?? 0;
+  const last = symbolAt(folded, at - 1);
+  const running = isLower(raw, at - 1);
+  if (running && raw[at] !== byte) return CAPITAL * (table[letterOf(byte)] ?? 0);
+  // Where a capital has just begun a word, the letter before it tells nothing.
+  const begun = isLower(raw, at - 2) && last > 0 && raw[at - 1] !== folded[at - 1];
+  const row = ((begun ? 0 : symbolAt(folded, at - 2)) * LETTERS + last) * LETTERS;
+  const letter = likelihoodOfSign(byte, disguise, (meant) => table[row + letterOf(meant)] ?? 0);
   const between = (table[row] ?? 0) * betweenWords(byte);
-  return between + likelihoodOfSign(byte, (letter) => table[row + letterOf(letter)] ?? 0);
-}
-
-/** The bet on a byte, from the bets on the letters: as itself, or as the sign written for one. */
-export function likelihoodOfSign(byte: number, shareOf: (letter: number) => number): number {
-  if (letterOf(byte) > 0) return (SIGNS_OF.has(byte) ? 1 - LEET_SHARE : 1) * shareOf(byte);
-  const meant = LEET.get(byte);
-  return meant === undefined ? 0 : (LEET_SHARE / (SIGNS_OF.get(meant) ?? 1)) * shareOf(meant);
-}
-
-/** The letter a sign is written for, if it is one that is. */
-export function signMeaning(byte: number): number | undefined {
-  return LEET.get(byte);
+  if (running) return (1 - CAPITAL) * (letter + between);
+  return letter * inner + between;
 }
 
 /** The bet on a byte that stands between words. */
 export function betweenWords(byte: number): number {
-  if (byte >= 0x30 && byte <= 0x39) return DIGIT;
-  const share = BETWEEN.get(String.fromCharCode(byte));
-  if (share !== undefined) return share;
-  return byte >= 0x21 && byte <= 0x7e && letterOf(byte | 0x20) === 0 ? OTHER_SIGN : 0;
+  return BETWEEN[byte] ?? 0;
 }
 
 /** The symbol a byte counts as once it is part of a word. */
-function symbolBefore(folded: Buffer, at: number): number {
+function symbolAt(folded: Buffer, at: number): number {
   const byte = at < 0 ? 0 : (folded[at] ?? 0);
   const letter = letterOf(byte);
   if (letter > 0) return letter;
-  const meant = LEET.get(byte);
   const inWord = at > 0 && letterOf(folded[at - 1] ?? 0) > 0;
-  return meant !== undefined && inWord ? letterOf(meant) : 0;
+  return inWord ? letterOf(letterMeantBy(byte)) : 0;
 }
 
 function letterOf(byte: number): number {
   return byte >= 0x61 && byte <= 0x7a ? byte - 0x60 : 0;
+}
+
+function isLower(bytes: Buffer, at: number): boolean {
+  return at >= 0 && letterOf(bytes[at] ?? 0) > 0;
 }
 
 let decoded: Float64Array | undefined;

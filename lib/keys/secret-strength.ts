@@ -58,6 +58,10 @@ const RUNS: readonly RegExp[] = [
   /[A-Za-z0-9+/_-]{36,}/g,
 ];
 
+/** What generators of projects and authors of examples write into secrets that are to be replaced. */
+const UNFIT =
+  /insecure|not[-_ ]?secure|do[-_ ]?not[-_ ]?use|change[-_ ]?(?:me|it|this)|replace[-_ ]?(?:me|this)|place[-_ ]?holder/i;
+
 /** Larger than any secret that leaked: what is longer is a file given by mistake. */
 const MAX_BYTES = 16_384;
 
@@ -77,10 +81,12 @@ export function assertStrongSecret(secret: Uint8Array, requirement = HS256): voi
     if (lookalike !== undefined) throw weak(`it is ${lookalike}`);
   }
   const parts = [bytes, ...partsOf(bytes)];
+  if (UNFIT.test(bytes.toString('latin1'))) throw weak('it says itself that it is not for use');
   if ([...views.map((view) => view.bytes), ...parts].some(isLeakedSecret)) {
     throw weak('it, or what it encodes or is the hash of, is on the list of leaked secrets');
   }
-  if (isForeignText(bytes)) throw weak('it is text with letters no random generator uses');
+  if (views.some((view) => isForeignText(view.bytes)))
+    throw weak('it is text with letters no random generator uses');
   if (!parts.some(isRandomEnough)) {
     throw weak(
       'it can be guessed. Take 32 bytes of a random generator, as `openssl rand -base64 32` prints',

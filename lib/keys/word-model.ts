@@ -1,5 +1,6 @@
 import { COMMON_WORDS } from './common-words.data.js';
-import { betweenWords, likelihoodOfSign, signMeaning } from './letter-model.js';
+import { betweenWords, type WordHabits } from './letter-model.js';
+import { letterMeantBy, likelihoodOfSign } from './letter-substitutes.js';
 
 /**
  * How likely a byte is in a text made of common words, run together or with something in between.
@@ -12,12 +13,6 @@ interface WordNode {
   /** The weight of the word that ends here; 0 if none does. */
   ending: number;
   readonly next: Map<number, WordNode>;
-}
-
-/** How the case of a letter is taken into account, where a word begins and within one. */
-export interface CaseShares {
-  readonly first: number;
-  readonly inner: number;
 }
 
 /** After a word: something that is no word, or the next word at once. */
@@ -41,21 +36,21 @@ export class WordReader {
   }
 
   /** How likely the byte at `at` is; `at` may only grow from call to call. */
-  likelihood(at: number, shares: CaseShares): number {
+  likelihood(at: number, { first, inner, disguise }: WordHabits): number {
     const node = this.#wordBefore(at);
     const byte = this.#folded[at] ?? 0;
-    const first = shareOf(this.#root, byte) * shares.first;
-    if (node === this.#root) return WORD * first + (1 - WORD) * betweenWords(byte);
-    const inner = shareOf(node, byte) * shares.inner;
+    const begun = first * shareOf(this.#root, byte, disguise);
+    if (node === this.#root) return WORD * begun + (1 - WORD) * betweenWords(byte);
+    const letter = inner * shareOf(node, byte, disguise);
     const ending = node.ending / node.weight;
-    return inner + ending * (BETWEEN * betweenWords(byte) + (1 - BETWEEN) * first);
+    return letter + ending * (BETWEEN * betweenWords(byte) + (1 - BETWEEN) * begun);
   }
 
   /** How far into a word the text is before `at`. Takes the longest word, then goes on behind it. */
   #wordBefore(at: number): WordNode {
     while (this.#past < at) {
       const byte = this.#folded[this.#past] ?? 0;
-      const next = this.#node.next.get(byte) ?? this.#node.next.get(signMeaning(byte) ?? -1);
+      const next = this.#node.next.get(byte) ?? this.#node.next.get(letterMeantBy(byte));
       if (next !== undefined) {
         this.#node = next;
         this.#past++;
@@ -74,8 +69,12 @@ export class WordReader {
 }
 
 /** What is bet on the letters that may follow, as themselves or as a sign written for them. */
-function shareOf(node: WordNode, byte: number): number {
-  return likelihoodOfSign(byte, (letter) => (node.next.get(letter)?.weight ?? 0) / node.weight);
+function shareOf(node: WordNode, byte: number, disguise: number): number {
+  return likelihoodOfSign(
+    byte,
+    disguise,
+    (letter) => (node.next.get(letter)?.weight ?? 0) / node.weight,
+  );
 }
 
 let tree: WordNode | undefined;

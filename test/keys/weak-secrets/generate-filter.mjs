@@ -1,6 +1,7 @@
 /**
  * Makes the two data files behind the check of shared secrets, from the list of leaked secrets and a
- * list of common words: `node generate-filter.mjs <folder>`. The same input gives the same bytes.
+ * list of common words: `node generate-filter.mjs <folder> [<list>]`. The same input gives the same
+ * bytes. With another list than the whole one, what is not on it measures what the rules are worth.
  *
  * The filter holds truncated SHA-256 digests, the statistics hold how often one letter follows two
  * others: no word of either list can be read from them.
@@ -201,7 +202,7 @@ const HEADER =
 
 if (process.argv[1] === import.meta.filename) {
   const folder = process.argv[2];
-  const secrets = lines(LEAKED);
+  const secrets = lines(process.argv[3] ?? LEAKED);
   const words = lines(WORDS);
   const filter = makeFilter(secrets);
   writeFileSync(
