@@ -143,7 +143,14 @@ export const attemptStoreContract: readonly Clause<AttemptStore>[] = [
       for (const key of HOSTILE_KEYS) {
         assert.equal((await other.record({ key, ...attempt })).count, 2, JSON.stringify(key));
       }
-      for (const key of HOSTILE_KEYS) await one.clear(key);
+      for (const key of HOSTILE_KEYS) {
+        assert.equal(
+          (await one.read(key)).count,
+          2,
+          `cleared with another: ${JSON.stringify(key)}`,
+        );
+        await one.clear(key);
+      }
       for (const key of HOSTILE_KEYS) assert.deepEqual(await other.read(key), NONE);
     },
   },

@@ -32,6 +32,8 @@ export const HOSTILE_KEYS: readonly string[] = [
   'a\u0308',
   'A',
   'a',
+  ' a',
+  'a ',
   '\u{1f511}',
   '\u202ea',
   'x'.repeat(511),

@@ -141,7 +141,7 @@ export const revocationLogContract: readonly Clause<RevocationLog>[] = [
     name: 'takes the same text again',
     prove: async (trial) => {
       const entry = { data: 'same', expiresAt: trial.now() + MINUTE };
-      await trial.parallel(4, (log) => log.append(entry));
+      await assert.doesNotReject(trial.parallel(4, (log) => log.append(entry)));
       await trial.one.append({ ...entry, data: 'last' });
       const texts = (await readAll(trial.other)).map(textOf);
       assert.deepEqual(new Set(texts), new Set(['same', 'last']));

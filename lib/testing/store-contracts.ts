@@ -25,6 +25,12 @@ export interface StoreContractOptions<Backend extends ContractBackend> {
    * after such a loss is not proven.
    */
   readonly wipe?: (backend: Backend) => Promise<void>;
+  /**
+   * Real milliseconds that are waited for what comes by itself: a notification, the disappearance of
+   * what expired, the first answer after a loss.
+   * @defaultValue `10_000`, for a loaded machine
+   */
+  readonly patience?: number;
 }
 
 /** One case, for whatever runs tests: `for (const { name, run } of contracts) it(name, run)`. */
@@ -32,7 +38,7 @@ export interface StoreContract {
   readonly port: PortName | 'storage';
   /** Unique among the cases; begins with the port. */
   readonly name: string;
-  /** Rejects with an error that says what was violated. Takes under ten seconds. */
+  /** Rejects with an error that says what was violated. Takes at most seconds, if nothing is. */
   readonly run: () => Promise<void>;
 }
 
@@ -106,7 +112,7 @@ function casesOf<Name extends PortName, Backend extends ContractBackend>(
             elsewhere: async () => portOf(await (await open()).connect(), name),
             wipe: async () => options.wipe?.(backend),
           };
-          await clause.prove(new Trial(ports, backend.clock));
+          await clause.prove(new Trial(ports, options.patience ?? 10_000, backend.clock));
         }),
     })),
     {

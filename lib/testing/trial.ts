@@ -35,9 +35,6 @@ export interface Clause<Port> {
   readonly prove: (trial: Trial<Port>) => Promise<void>;
 }
 
-/** Long enough for a loaded machine, and for a store that was just told to forget everything. */
-const PATIENCE = 10_000;
-
 const hostClock = new SystemClock();
 
 /** The host's clock passes by itself. The wait holds the process: it is a test's work in progress. */
@@ -59,16 +56,20 @@ export class Trial<Port> {
   readonly elsewhere: () => Promise<Port>;
   /** Lets the backend lose all it holds; there for clauses that were asked for with `wipe` only. */
   readonly wipe: () => Promise<void>;
+  readonly #patience: number;
   readonly #clock: ContractClock;
 
+  /** @param patience real milliseconds to wait for what comes by itself */
   constructor(
     ports: Pick<Trial<Port>, 'one' | 'other' | 'elsewhere' | 'wipe'>,
+    patience: number,
     clock: ContractClock = realTime,
   ) {
     this.one = ports.one;
     this.other = ports.other;
     this.elsewhere = ports.elsewhere;
     this.wipe = ports.wipe;
+    this.#patience = patience;
     this.#clock = clock;
   }
 
@@ -90,12 +91,13 @@ export class Trial<Port> {
     );
   }
 
-  /** Waits until it holds; fails when it does not for so many real milliseconds. */
+  /** Waits until it holds; fails when it does not for that long. */
   async until(
     what: string,
     holds: () => boolean | Promise<boolean>,
-    patience = PATIENCE,
+    longest = Infinity,
   ): Promise<void> {
+    const patience = Math.min(this.#patience, longest);
     const deadline = hostClock.now() + patience;
     while (!(await holds())) {
       assert.ok(hostClock.now() < deadline, `waited ${patience} ms in vain: ${what}`);

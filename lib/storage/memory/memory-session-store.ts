@@ -11,8 +11,13 @@ import { MemoryRoom } from './memory-room.js';
 import { MemorySession, type SessionBeginning } from './memory-session.js';
 import { expectDuration, expectSessionName, expectText } from './port-limits.js';
 
-/** Digests and sealed tokens are far smaller; `data` may be this long by contract. */
-const MAX_TEXT = 4 * 1024;
+const MAX_DATA = 4 * 1024;
+
+/** A sealed token is far smaller. */
+const MAX_SEALED = 4 * 1024;
+
+/** More than 512 bits in base64url. */
+const MAX_DIGEST = 128;
 
 /** The sessions of one process. A restart ends them all. */
 export class MemorySessionStore extends SessionStore {
@@ -29,8 +34,8 @@ export class MemorySessionStore extends SessionStore {
     const now = this.#room.enter();
     const { key, lineage, secret, binding, data, idleFor, absoluteFor } = beginning;
     expectSessionKey(key);
-    expectText(data, 'The data of a session', MAX_TEXT);
-    for (const digest of [lineage, secret, binding ?? '']) expectText(digest, 'A digest', MAX_TEXT);
+    expectText(data, 'The data of a session', MAX_DATA);
+    for (const text of [lineage, secret, binding ?? '']) expectText(text, 'A digest', MAX_DIGEST);
     expectDuration(idleFor, 'idleFor');
     expectDuration(absoluteFor, 'absoluteFor');
     const standing = this.#owners.get(key.owner)?.get(key.id);
@@ -57,9 +62,9 @@ export class MemorySessionStore extends SessionStore {
   }): Promise<RotationVerdict> {
     const now = this.#room.enter();
     expectSessionKey(presented.key);
-    for (const text of [next.secret, next.sealed, next.data ?? '']) {
-      expectText(text, 'The next token', MAX_TEXT);
-    }
+    expectText(next.secret, 'A digest', MAX_DIGEST);
+    expectText(next.sealed, 'A sealed token', MAX_SEALED);
+    expectText(next.data ?? '', 'The data of a session', MAX_DATA);
     if (graceFor !== 0) expectDuration(graceFor, 'graceFor');
     const session = this.#owners.get(presented.key.owner)?.get(presented.key.id);
     if (session === undefined) return { verdict: 'unknown' };

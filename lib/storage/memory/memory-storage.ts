@@ -16,7 +16,7 @@ export interface MemoryStorageOptions {
   /**
    * How many entries each port keeps: sessions, revocations, claims, counted keys. When they are so
    * many and none has expired, new ones are denied (`ERR_STORE_FULL`); nothing is thrown away.
-   * A session takes up to 8 KiB, anything else up to 2 KiB.
+   * A session takes up to 16 KiB, anything else up to 2 KiB.
    * @defaultValue `100_000`
    */
   readonly maxEntries?: number;

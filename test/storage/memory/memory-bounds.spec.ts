@@ -107,7 +107,7 @@ describe.each(STORES)('%s', (_name, make) => {
           expect(size()).toBeGreaterThanOrEqual(standing.length);
         }
       }),
-      { numRuns: 50 },
+      { numRuns: 20 },
     );
   });
 
@@ -220,8 +220,8 @@ describe('what one entry may weigh', () => {
     ['key', { key: { owner: 'a', id: x(129) } }],
     ['key', { key: { owner: 'a b', id: 'a' } }],
     ['data', { data: x(4_097) }],
-    ['secret', { secret: x(4_097) }],
-    ['binding', { binding: x(4_097) }],
+    ['secret', { secret: x(129) }],
+    ['binding', { binding: x(129) }],
     ['idleFor', { idleFor: 0 }],
     ['absoluteFor', { absoluteFor: NaN }],
   ])('nor may a session have such a %s', async (_what, wrong) => {
@@ -245,7 +245,7 @@ describe('a million claims that expire', () => {
     const timers = process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
     const claim = async (from: number, to: number): Promise<void> => {
       for (let n = from; n < to; n++) {
-        // A thousand a millisecond, each for a tenth of a second.
+        // A hundred a millisecond, each for a tenth of a second.
         if (n % 1_000 === 0) clock.advance(10);
         await store.claimOnce({ key: `claim-${n}`, expiresAt: clock.now() + 100 });
       }
@@ -259,5 +259,5 @@ describe('a million claims that expire', () => {
     expect(process.memoryUsage().heapUsed - before).toBeLessThan(60_000_000);
     const after = process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
     expect(after).toBe(timers);
-  });
+  }, 120_000);
 });

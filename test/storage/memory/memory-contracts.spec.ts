@@ -1,6 +1,16 @@
 import { memoryStorage } from '../../../lib/storage/memory/memory-storage.js';
 import { type ContractBackend, storeContracts } from '../../../lib/testing/index.js';
-import { memoryBackend } from '../../testing/memory-backend.js';
+import { TestClock } from '../../support/test-clock.js';
+
+async function backendWithItsClock(): Promise<ContractBackend> {
+  const clock = new TestClock();
+  const storage = memoryStorage({ clock });
+  return {
+    connect: async () => storage,
+    dispose: async () => {},
+    clock: { now: () => clock.now(), pass: (ms) => clock.advance(ms) },
+  };
+}
 
 async function backendInRealTime(): Promise<ContractBackend> {
   const storage = memoryStorage();
@@ -8,7 +18,7 @@ async function backendInRealTime(): Promise<ContractBackend> {
 }
 
 describe('memoryStorage keeps the contracts of all ports', () => {
-  it.each(storeContracts({ newBackend: () => memoryBackend() }))('$name', ({ run: assertKept }) =>
+  it.each(storeContracts({ newBackend: backendWithItsClock }))('$name', ({ run: assertKept }) =>
     assertKept(),
   );
 });

@@ -1,0 +1,505 @@
+/** Mistakes that session stores are made with, and the case of the contract that must catch each. */
+import type {
+  RotationVerdict,
+  SessionKey,
+  SessionRecord,
+  SessionStore,
+} from '../../lib/sessions/session-store.js';
+import { contractsOfSpoiled, expectCaught, type Mistake, nextTurn } from './spoiled-storage.js';
+
+type Rotation = Parameters<SessionStore['rotate']>[0];
+
+const nameOf = ({ owner, id }: SessionKey): string => `${owner} ${id}`;
+
+/** Rotates as the store does, but for what is done to the request. */
+function asking(
+  store: SessionStore,
+  change: (request: Rotation) => Partial<Rotation>,
+): Pick<SessionStore, 'rotate'> {
+  return { rotate: (request) => store.rotate({ ...request, ...change(request) }) };
+}
+
+/** Rotates as the store does, but for what is done to the verdict. */
+function answering(
+  store: SessionStore,
+  change: (verdict: RotationVerdict, request: Rotation) => RotationVerdict,
+): Pick<SessionStore, 'rotate'> {
+  return { rotate: async (request) => change(await store.rotate(request), request) };
+}
+
+/** Shows sessions as the store does, but for what is done to each record. */
+function recording(
+  store: SessionStore,
+  change: (record: SessionRecord) => SessionRecord,
+): Pick<SessionStore, 'list' | 'rotate'> {
+  return {
+    list: async (owner) => (await store.list(owner)).map(change),
+    ...answering(store, (verdict) =>
+      verdict.verdict === 'unknown' ? verdict : { ...verdict, session: change(verdict.session) },
+    ),
+  };
+}
+
+const SESSIONS: readonly Mistake<'sessionStore'>[] = [
+  [
+    'finds, then writes',
+    /of 50 created at once/,
+    (real) => ({
+      create: async (request) => {
+        const standing = await real.list(request.key.owner);
+        await nextTurn();
+        await real.create(request);
+        return !standing.some(({ key }) => key.id === request.key.id);
+      },
+    }),
+  ],
+  [
+    'overwrites',
+    /another is to be created in its place/,
+    (real) => ({
+      create: async (request) => {
+        const ended = await real.end(request.key);
+        await real.create(request);
+        return !ended;
+      },
+    }),
+  ],
+  [
+    'tells times in seconds',
+    /keeps a new session/,
+    (real) => recording(real, (record) => ({ ...record, createdAt: record.createdAt / 1_000 })),
+  ],
+  [
+    'loses a byte of data',
+    /gives back data/,
+    (real) => recording(real, (record) => ({ ...record, data: record.data.slice(0, 4_093) })),
+  ],
+  [
+    'lists the newest first',
+    /oldest first/,
+    (real) => ({ list: async (owner) => (await real.list(owner)).toReversed() }),
+  ],
+  [
+    'lists by id',
+    /oldest first/,
+    (real) => ({
+      list: async (owner) =>
+        (await real.list(owner)).toSorted((a, b) => a.key.id.localeCompare(b.key.id)),
+    }),
+  ],
+  [
+    'lists by use',
+    /oldest first/,
+    (real) => ({
+      list: async (owner) =>
+        (await real.list(owner)).toSorted((a, b) => a.lastUsedAt - b.lastUsedAt),
+    }),
+  ],
+  [
+    'says it ended what was not there',
+    /one of 50 that end it/,
+    (real) => ({ end: async (key) => (await real.end(key)) || true }),
+  ],
+  [
+    'ends all sessions of the owner for one',
+    /one of 50 that end it/,
+    (real) => ({
+      end: async ({ owner, id }) =>
+        (await real.endAll({ owner, except: null })).some((ended) => ended === id),
+    }),
+  ],
+  [
+    'ends also the one that is to stay',
+    /of an owner but one/,
+    (real) => ({ endAll: ({ owner }) => real.endAll({ owner, except: null }) }),
+  ],
+  [
+    'ends nothing if the one that is to stay is not there',
+    /although no session has the id/,
+    (real) => ({
+      endAll: async (request) => {
+        const ids = (await real.list(request.owner)).map(({ key }) => key.id);
+        return request.except === null || ids.includes(request.except) ? real.endAll(request) : [];
+      },
+    }),
+  ],
+  [
+    'lists, then ends, so that two say they ended one',
+    /ends each session once/,
+    (real) => ({
+      endAll: async ({ owner, except }) => {
+        const ids = (await real.list(owner)).map(({ key }) => key.id);
+        await nextTurn();
+        await real.endAll({ owner, except });
+        return ids.filter((id) => id !== except);
+      },
+    }),
+  ],
+  [
+    'writes back what it found before a session was ended',
+    /survive the end of all/,
+    (real) => {
+      const beginnings = new Map<string, Parameters<SessionStore['create']>[0]>();
+      return {
+        create: (request) => {
+          beginnings.set(nameOf(request.key), request);
+          return real.create(request);
+        },
+        rotate: async (request) => {
+          const verdict = await real.rotate(request);
+          await nextTurn();
+          const beginning = beginnings.get(nameOf(request.presented.key));
+          if (verdict.verdict === 'rotated' && beginning !== undefined) {
+            await real.create({ ...beginning, secret: request.next.secret });
+          }
+          return verdict;
+        },
+        endAll: async (request) => {
+          await nextTurn();
+          return real.endAll(request);
+        },
+      };
+    },
+  ],
+  [
+    'does not note that a session is used',
+    /not used in time/,
+    (real, clock) => {
+      const ends = new Map<string, number>();
+      return {
+        create: (request) => {
+          ends.set(nameOf(request.key), clock.now() + request.idleFor);
+          return real.create(request);
+        },
+        list: async (owner) =>
+          (await real.list(owner)).filter(({ key }) => clock.now() < (ends.get(nameOf(key)) ?? 0)),
+      };
+    },
+  ],
+  [
+    'never ends what is not used',
+    /not used in time/,
+    (real) => ({ create: (request) => real.create({ ...request, idleFor: request.absoluteFor }) }),
+  ],
+  [
+    'extends a session that is used',
+    /when its time is over/,
+    (real) => ({
+      create: (request) => real.create({ ...request, absoluteFor: request.absoluteFor * 2 }),
+    }),
+  ],
+  [
+    'counts what has expired',
+    /counts live sessions/,
+    (real) => {
+      let created = 0;
+      return {
+        create: async (request) => {
+          const stored = await real.create(request);
+          if (stored) created++;
+          return stored;
+        },
+        end: async (key) => {
+          const ended = await real.end(key);
+          if (ended) created--;
+          return ended;
+        },
+        count: async () => created,
+      };
+    },
+  ],
+  [
+    'ignores case',
+    /hostile owners and ids/,
+    (real) => ({
+      create: (request) => {
+        const { owner, id } = request.key;
+        return real.create({ ...request, key: { owner, id: id.toLowerCase() } });
+      },
+    }),
+  ],
+  [
+    'joins owner and id',
+    /outside the alphabet/,
+    (real) => {
+      const joined = new Set<string>();
+      return {
+        create: async (request) => {
+          const key = `${request.key.owner}${request.key.id}`;
+          if (joined.has(key)) return false;
+          joined.add(key);
+          return real.create(request);
+        },
+      };
+    },
+  ],
+  ['answers after close', /after close/, () => ({ count: async () => 0 })],
+];
+
+const ROTATION: readonly Mistake<'sessionStore'>[] = [
+  [
+    'does not count rotations',
+    /puts the next one in its place/,
+    (real) => recording(real, (record) => ({ ...record, generation: 0 })),
+  ],
+  [
+    'shows the session as it was before',
+    /puts the next one in its place/,
+    (real) => ({
+      rotate: async (request) => {
+        const before = await real.list(request.presented.key.owner);
+        const verdict = await real.rotate(request);
+        const session = before.find(({ key }) => key.id === request.presented.key.id);
+        return verdict.verdict === 'rotated' && session ? { ...verdict, session } : verdict;
+      },
+    }),
+  ],
+  [
+    'leaves the presented token in its place',
+    /puts the next one in its place/,
+    (real) =>
+      asking(real, ({ presented, next }) => ({ next: { ...next, secret: presented.secret } })),
+  ],
+  [
+    'forgets data when there is none new',
+    /replaces the data/,
+    (real) => asking(real, ({ next }) => ({ next: { ...next, data: next.data ?? '' } })),
+  ],
+  [
+    'takes an empty text for no data',
+    /replaces the data/,
+    (real) => asking(real, ({ next }) => ({ next: { ...next, data: next.data || null } })),
+  ],
+  [
+    'asks for no lineage',
+    /for a guessed session/,
+    (real) => {
+      const lineages = new Map<string, string>();
+      return {
+        create: (request) => {
+          lineages.set(nameOf(request.key), request.lineage);
+          return real.create(request);
+        },
+        ...asking(real, ({ presented }) => {
+          const lineage = lineages.get(nameOf(presented.key)) ?? presented.lineage;
+          return { presented: { ...presented, lineage } };
+        }),
+      };
+    },
+  ],
+  [
+    'ends a session whose lineage was guessed wrong',
+    /for a guessed session/,
+    (real) => ({
+      rotate: async (request) => {
+        const verdict = await real.rotate(request);
+        if (verdict.verdict === 'unknown') await real.end(request.presented.key);
+        return verdict;
+      },
+    }),
+  ],
+  [
+    'invents a session for a token it does not know',
+    /a session that never was/,
+    (real) => ({
+      rotate: async (request) => {
+        const lifetimes = { data: '', idleFor: 60_000, absoluteFor: 60_000 };
+        await real.create({ ...request.presented, ...lifetimes });
+        return real.rotate(request);
+      },
+    }),
+  ],
+  [
+    'lets two win',
+    /in the window all others get its successor/,
+    (real) =>
+      answering(real, (verdict) =>
+        verdict.verdict === 'repeated' ? { verdict: 'rotated', session: verdict.session } : verdict,
+      ),
+  ],
+  [
+    'gives every loser the successor it offered itself',
+    /in the window all others get its successor/,
+    (real) =>
+      answering(real, (verdict, { next }) =>
+        verdict.verdict === 'repeated' ? { ...verdict, sealed: next.sealed } : verdict,
+      ),
+  ],
+  [
+    'opens a window where none was asked for',
+    /without a window/,
+    (real) => asking(real, ({ graceFor }) => ({ graceFor: Math.max(graceFor, 1_000) })),
+  ],
+  [
+    'notes the repetition as use',
+    /answers the predecessor/,
+    (real, clock) =>
+      answering(real, (verdict) =>
+        verdict.verdict === 'repeated'
+          ? { ...verdict, session: { ...verdict.session, lastUsedAt: clock.now() } }
+          : verdict,
+      ),
+  ],
+  [
+    'keeps the window open too long',
+    /closes the window in time/,
+    (real) => asking(real, ({ graceFor }) => ({ graceFor: graceFor * 1.5 })),
+  ],
+  ['has no window', /closes the window in time/, (real) => asking(real, () => ({ graceFor: 0 }))],
+  [
+    'keeps the window open although the successor was used',
+    /closes the window when the successor is used/,
+    (real) => {
+      const sealed = new Map<string, string>();
+      return {
+        rotate: async (request) => {
+          const known = sealed.get(request.presented.secret);
+          const [session] = await real.list(request.presented.key.owner);
+          if (known !== undefined && session !== undefined) {
+            return { verdict: 'repeated', session, sealed: known };
+          }
+          const verdict = await real.rotate(request);
+          if (verdict.verdict === 'rotated') {
+            sealed.set(request.presented.secret, request.next.sealed);
+          }
+          return verdict;
+        },
+      };
+    },
+  ],
+  [
+    'remembers two tokens only',
+    /from long before/,
+    (real) =>
+      answering(real, (verdict) =>
+        verdict.verdict === 'reused' && verdict.misuse === 'older'
+          ? { ...verdict, misuse: 'unknown' }
+          : verdict,
+      ),
+  ],
+  [
+    'calls a forged token an old one',
+    /that was never issued/,
+    (real) =>
+      answering(real, (verdict) =>
+        verdict.verdict === 'reused' ? { ...verdict, misuse: 'older' } : verdict,
+      ),
+  ],
+  [
+    'takes a forged token for one of another session',
+    /that was never issued/,
+    (real) => ({
+      rotate: async (request) => {
+        const verdict = await real.rotate(request);
+        const forged = verdict.verdict === 'reused' && verdict.misuse === 'unknown';
+        return forged ? { verdict: 'unknown' } : verdict;
+      },
+    }),
+  ],
+  ...(
+    [
+      ['current', 'another'],
+      ['current', 'none'],
+      ['current', 'one that the session has not'],
+      ['predecessor', 'another'],
+      ['predecessor', 'none'],
+      ['predecessor', 'one that the session has not'],
+    ] as const
+  ).map(([which, what]): Mistake<'sessionStore'> => [
+    `ignores the binding of the ${which} token, given ${what}`,
+    new RegExp(`its ${which} token with a binding that differs: ${what}`),
+    (real) => {
+      const bindings = new Map<string, string | null>();
+      return {
+        create: (request) => {
+          bindings.set(nameOf(request.key), request.binding);
+          return real.create(request);
+        },
+        ...asking(real, ({ presented }) => {
+          const binding = bindings.get(nameOf(presented.key)) ?? null;
+          return { presented: { ...presented, binding } };
+        }),
+      };
+    },
+  ]),
+  [
+    'accepts no binding at all',
+    /accepts the binding of the session/,
+    (real) => asking(real, ({ presented }) => ({ presented: { ...presented, binding: null } })),
+  ],
+  [
+    'tells of a reuse again and again',
+    /tells of a reuse once/,
+    (real) =>
+      answering(real, (verdict) =>
+        verdict.verdict === 'ended' ? { ...verdict, verdict: 'reused', misuse: 'older' } : verdict,
+      ),
+  ],
+  [
+    'ends all sessions of the owner with the misused one',
+    /ends a session by misuse/,
+    (real) => ({
+      rotate: async (request) => {
+        const verdict = await real.rotate(request);
+        const { owner } = request.presented.key;
+        if (verdict.verdict === 'reused') await real.endAll({ owner, except: null });
+        return verdict;
+      },
+    }),
+  ],
+  [
+    'still lists what was ended by misuse',
+    /ends a session by misuse/,
+    (real) => {
+      const misused: SessionRecord[] = [];
+      return {
+        ...answering(real, (verdict) => {
+          if (verdict.verdict === 'reused') misused.push(verdict.session);
+          return verdict;
+        }),
+        list: async (owner) => [...misused, ...(await real.list(owner))],
+      };
+    },
+  ],
+  [
+    'forgets what was ended by misuse',
+    /that was never issued/,
+    (real) =>
+      answering(real, (verdict) =>
+        verdict.verdict === 'ended' ? { verdict: 'unknown' } : verdict,
+      ),
+  ],
+  [
+    'judges, waits, then writes',
+    /races with misuse/,
+    (real) => {
+      const ended = new Map<string, SessionRecord>();
+      return {
+        rotate: async (request) => {
+          const standing = ended.get(nameOf(request.presented.key));
+          await nextTurn();
+          if (standing !== undefined) return { verdict: 'rotated', session: standing };
+          const verdict = await real.rotate(request);
+          if (verdict.verdict === 'reused') {
+            ended.set(nameOf(request.presented.key), verdict.session);
+          }
+          return verdict;
+        },
+      };
+    },
+  ],
+];
+
+describe('the contract of session stores', () => {
+  it.each(SESSIONS)('catches one that %s', async (_what, caughtBy, spoil) => {
+    await expectCaught(sessionContracts(spoil), caughtBy);
+  });
+
+  it.each(ROTATION)('catches a rotation that %s', async (_what, caughtBy, spoil) => {
+    await expectCaught(sessionContracts(spoil), caughtBy);
+  });
+});
+
+function sessionContracts(spoil: Mistake<'sessionStore'>[2]) {
+  return contractsOfSpoiled('sessionStore', spoil).filter(({ port }) => port === 'sessionStore');
+}
