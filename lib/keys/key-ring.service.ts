@@ -16,13 +16,12 @@ import {
   type Rotation,
 } from './key-description.js';
 import type { KeyStore } from './key-store.js';
-import { RingKeeper } from './ring-keeper.js';
+import { RingKeeper, type TakenStep } from './ring-keeper.js';
 import { noSigningKey, type RingSnapshot, RingSnapshots } from './ring-snapshot.js';
 import {
   advancing,
   compromise,
   type RingPolicy,
-  type RingStep,
   type RingTransition,
   rotating,
 } from './ring-transitions.js';
@@ -320,10 +319,10 @@ export class KeyRingService implements OnModuleDestroy {
     this.#surroundings.events.emit({ type, at: this.#now(), code, detail });
   }
 
-  #report({ ring, changes }: RingStep): void {
+  #report({ ring, changes, takenAt }: TakenStep): void {
     const { events } = this.#surroundings;
     for (const { kid, algorithm, phase } of changes) {
-      const at = this.#now();
+      const at = new Date(takenAt);
       const key = ring.keys.find((candidate) => candidate.kid === kid);
       if (key?.phase === 'published') {
         const signsFrom = new Date(key.signsFrom);

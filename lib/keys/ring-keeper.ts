@@ -32,6 +32,11 @@ export interface RingKeeping {
   readonly events: SecurityEvents;
 }
 
+/** A step that the store has taken. */
+export interface TakenStep extends RingStep {
+  readonly takenAt: number;
+}
+
 /** Losing a compare-and-swap this often in a row means a broken store, not a race. */
 const MAX_ATTEMPTS = 16;
 
@@ -56,20 +61,23 @@ export class RingKeeper {
   }
 
   /**
-   * Makes one change, if it is due, and takes over what others changed. Answers what it took for it.
+   * Makes one change, if it is due, and takes over what others changed. Answers what it took, and
+   * when, by the clock all instances share.
    * @throws KeyError if the ring cannot be read, or kept changing; whatever the store rejects with
    */
-  async change(transition: RingTransition): Promise<RingStep | undefined> {
+  async change(transition: RingTransition): Promise<TakenStep | undefined> {
     const made = new Map<SigningAlgorithm, FreshKey>();
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const { stored } = await this.#load();
+      const { stored, storeTime } = await this.#load();
+      // All instances judge by one clock what is due, so that none is ahead of the others' word.
+      const now = storeTime ?? this.keeping.clock.now();
       if (stored !== null && stored.version < this.#version && this.#text !== undefined) {
         await this.#restore(stored, this.#text);
         continue;
       }
-      if (stored !== null && this.#isSettled(stored, transition)) return undefined;
+      if (stored !== null && this.#isSettled(stored, transition, now)) return undefined;
       const ring = await this.#read(stored);
-      const next = await this.#next(ring, transition, made);
+      const next = await this.#next(ring, now, transition, made);
       if (next.ring === ring && stored !== null) {
         await this.#adopt(ring, stored.ring, stored.version);
         await this.#discard(made);
@@ -80,7 +88,7 @@ export class RingKeeper {
         if (isLost) this.#reportRestored('ring');
         await this.#discard(made);
         await this.#retire(ring);
-        return next;
+        return { ...next, takenAt: now };
       }
     }
     throw new KeyError('ERR_KEY_RING_CONFLICT', 'The key ring kept changing while it was updated.');
@@ -123,10 +131,10 @@ export class RingKeeper {
   }
 
   /** Whether the stored ring is the one known, and not due for anything. */
-  #isSettled(stored: StoredKeyRing, { isRoutine }: RingTransition): boolean {
+  #isSettled(stored: StoredKeyRing, { isRoutine }: RingTransition, now: number): boolean {
     if (stored.ring !== this.#text || this.#snapshot === undefined || !isRoutine) return false;
     this.#version = Math.max(this.#version, stored.version);
-    return this.keeping.clock.now() < this.#snapshot.changesAt;
+    return now < this.#snapshot.changesAt;
   }
 
   /** The ring to go on from: the stored one; else the one known, which verifiers have met; else none. */
@@ -146,10 +154,10 @@ export class RingKeeper {
 
   async #next(
     ring: KeyRing,
+    now: number,
     transition: RingTransition,
     made: Map<SigningAlgorithm, FreshKey>,
   ): Promise<RingStep> {
-    const now = this.keeping.clock.now();
     let step: RingStep = { ring, changes: [] };
     for (const { needs, take } of [...(await this.#repairs(ring)), transition]) {
       for (const algorithm of needs(step.ring, now)) {

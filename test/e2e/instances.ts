@@ -1,0 +1,75 @@
+import { join } from 'node:path';
+
+import type { JwtHardeningOptions } from '../../lib/config/options.js';
+import { type RunningProcess, startProcess } from '../support/processes.js';
+
+/** Instances of one issuer, each a real process that runs the built package. */
+
+const PROGRAM = join(__dirname, 'fixtures', 'instance', 'instance.mjs');
+
+export interface InstanceOptions {
+  readonly redisUrl: string;
+  readonly keyPrefix: string;
+  /** How far its host's clock is off, in milliseconds. */
+  readonly skew?: number;
+  readonly options: Partial<Omit<JwtHardeningOptions, 'storage'>>;
+}
+
+/** A security event as it came out of a process. */
+export interface SaidEvent {
+  readonly type: string;
+  readonly at: string;
+  readonly kid?: string;
+  readonly code?: string;
+}
+
+export interface IssuedToken {
+  readonly token: string;
+  readonly kid: string;
+  /** On the instance's own clock. */
+  readonly signedBetween: readonly [number, number];
+}
+
+export class Instance {
+  private constructor(
+    readonly process: RunningProcess,
+    readonly url: string,
+  ) {}
+
+  static async start(options: InstanceOptions): Promise<Instance> {
+    const process = await startProcess({
+      args: [PROGRAM],
+      env: { INSTANCE: JSON.stringify(options), NODE_ENV: 'test' },
+      readyWhen: /"type":"ready","url":"([^"]+)"/,
+    });
+    return new Instance(process, process.match[1] ?? '');
+  }
+
+  /** Everything it has said so far. */
+  events(): readonly SaidEvent[] {
+    const lines = this.process.output('stdout').split('\n').slice(0, -1);
+    return lines.map((line) => JSON.parse(line) as SaidEvent);
+  }
+
+  async issue(): Promise<IssuedToken> {
+    const answer = await fetch(`${this.url}/token`, { method: 'POST' });
+    if (!answer.ok) throw new Error(`issuing was answered with ${answer.status}`);
+    return (await answer.json()) as IssuedToken;
+  }
+
+  async check(token: string): Promise<number> {
+    const headers = { Authorization: `Bearer ${token}` };
+    const answer = await fetch(`${this.url}/check`, { headers });
+    await answer.arrayBuffer();
+    return answer.status;
+  }
+
+  async post<Answer>(path: string): Promise<Answer> {
+    const answer = await fetch(this.url + path, { method: 'POST' });
+    return (await answer.json()) as Answer;
+  }
+
+  async get<Answer>(path: string): Promise<Answer> {
+    return (await (await fetch(this.url + path)).json()) as Answer;
+  }
+}

@@ -1,0 +1,222 @@
+import { randomBytes } from 'node:crypto';
+
+import { Redis } from 'ioredis';
+import { createRemoteJWKSet, jwtVerify } from 'jose';
+
+import {
+  describeWithRedis,
+  eventually,
+  type RedisServer,
+  startRedis,
+} from '../support/redis-server.js';
+import { recordSecret } from '../support/witness.js';
+import { Instance, type IssuedToken, type SaidEvent } from './instances.js';
+import { judgeHistory } from './key-history.js';
+
+const ROTATIONS = 100;
+const SKEWS = [-90_000, 0, 90_000];
+
+/** As short as the rules between them allow, so that a hundred rotations take two minutes. */
+const PUBLISH_AHEAD = 1_100;
+const OPTIONS = {
+  tokens: { accessTtl: '3s', maxLifetime: '3s', leeway: '1s' },
+  keys: { rotateEvery: '1150ms', publishAhead: '1100ms', retainFor: '4s', jwksMaxAge: '0s' },
+} as const;
+
+function newKey(): string {
+  const key = randomBytes(32).toString('base64url');
+  recordSecret(key);
+  return key;
+}
+
+const KEY_EVENT = /^key\.(?:published|signing|verifying|retired)$/;
+
+function keyEvents(instances: readonly Instance[]): readonly SaidEvent[] {
+  return instances.flatMap((instance) =>
+    instance.events().filter(({ type }) => KEY_EVENT.test(type)),
+  );
+}
+
+describeWithRedis('several processes on one Redis', () => {
+  let redis: RedisServer;
+
+  beforeAll(async () => {
+    redis = await startRedis();
+  });
+
+  afterAll(() => redis.stop());
+
+  it('make exactly one key when four of them start together on an empty store', async () => {
+    for (let round = 0; round < 3; round++) {
+      const setting = {
+        redisUrl: redis.url,
+        keyPrefix: `start-${round}:`,
+        options: { keys: { encryptionKeys: newKey() } },
+      };
+      const instances = await Promise.all([1, 2, 3, 4].map(() => Instance.start(setting)));
+      const said = keyEvents(instances);
+      expect(said.map(({ type }) => type)).toEqual(['key.signing']);
+      const sets = await Promise.all(
+        instances.map((instance) => instance.get<{ keys: object[] }>('/.well-known/jwks.json')),
+      );
+      expect(sets.map(({ keys }) => keys)).toEqual(
+        sets.map(() => [expect.objectContaining({ kid: said[0]?.kid })]),
+      );
+      await Promise.all(instances.map(({ process }) => process.stop()));
+    }
+  }, 120_000);
+
+  it('compromise a key everywhere within a second, and tell an operator what it hits', async () => {
+    const setting = {
+      redisUrl: redis.url,
+      keyPrefix: 'compromise:',
+      options: { keys: { encryptionKeys: newKey() } },
+    };
+    const instances = await Promise.all(SKEWS.map((skew) => Instance.start({ ...setting, skew })));
+    const [first] = instances;
+    if (first === undefined) throw new Error('nothing started');
+    const { token, kid } = await first.issue();
+    recordSecret(token);
+    expect(await Promise.all(instances.map((one) => one.check(token)))).toEqual([200, 200, 200]);
+    expect(await first.post('/compromise')).toMatchObject({ kid, phase: 'signing', sessions: 0 });
+    const acknowledged = Date.now();
+    expect(await first.check(token)).toBe(401);
+    for (const other of instances) {
+      await eventually(
+        'the token is refused',
+        async () => (await other.check(token)) === 401,
+        1_000,
+      );
+    }
+    expect(Date.now() - acknowledged).toBeLessThan(1_000);
+    const issued = await Promise.all(instances.map((one) => one.issue()));
+    for (const { token: next, kid: nextKid } of issued) {
+      recordSecret(next);
+      expect(nextKid).not.toBe(kid);
+      expect(await Promise.all(instances.map((one) => one.check(next)))).toEqual([200, 200, 200]);
+    }
+    await Promise.all(instances.map(({ process }) => process.stop()));
+  }, 60_000);
+
+  it(`rotate ${ROTATIONS} times under load, with clocks three minutes apart`, async () => {
+    const keyPrefix = 'rotations:';
+    const options = { ...OPTIONS, keys: { ...OPTIONS.keys, encryptionKeys: newKey() } };
+    let writes = 0;
+    const subscriber = new Redis(redis.url);
+    await subscriber.subscribe(`${keyPrefix}{keyring}:changed`);
+    subscriber.on('message', () => writes++);
+    const instances = await Promise.all(
+      SKEWS.map((skew) => Instance.start({ redisUrl: redis.url, keyPrefix, skew, options })),
+    );
+    const jwks = instances.map(({ url }) =>
+      createRemoteJWKSet(new URL(`${url}/.well-known/jwks.json`), { cooldownDuration: 0 }),
+    );
+
+    const tokens: IssuedToken[] = [];
+    const refused: string[] = [];
+    const verifyEverywhere = async ({ token, kid }: IssuedToken, when: string): Promise<void> => {
+      const statuses = await Promise.all(instances.map((one) => one.check(token)));
+      statuses.forEach((status, index) => {
+        if (status !== 200) refused.push(`${kid} by ${index}, ${when}: ${status}`);
+      });
+    };
+    const verifyOutside = async ({ token, kid }: IssuedToken): Promise<void> => {
+      // Who asks which instance for the keys is chance, as behind a load balancer.
+      const keys = jwks[tokens.length % jwks.length];
+      if (keys === undefined) return;
+      await jwtVerify(token, keys, { clockTolerance: 1 }).catch((error: unknown) => {
+        refused.push(`${kid} outside: ${String(error)}`);
+      });
+    };
+    const hasRotated = (): boolean =>
+      keyEvents(instances).filter(({ type }) => type === 'key.signing').length > ROTATIONS;
+
+    const drive = async (issuer: Instance): Promise<void> => {
+      const waiting: { readonly issued: IssuedToken; readonly due: number }[] = [];
+      while (!hasRotated()) {
+        const issued = await issuer.issue();
+        recordSecret(issued.token);
+        tokens.push(issued);
+        await verifyEverywhere(issued, 'at once');
+        await verifyOutside(issued);
+        // Once more when its key has been succeeded, well before it expires.
+        waiting.push({ issued, due: Date.now() + 1_400 });
+        while (waiting[0] !== undefined && waiting[0].due <= Date.now()) {
+          const [ripe] = waiting.splice(0, 1);
+          if (ripe !== undefined && ripe.due > Date.now() - 300) {
+            await verifyEverywhere(ripe.issued, 'later');
+          }
+        }
+      }
+    };
+    await Promise.all(instances.map(drive));
+    const said = keyEvents(instances);
+    const other = instances.flatMap((instance) =>
+      instance.events().filter(({ type }) => !KEY_EVENT.test(type) && type !== 'ready'),
+    );
+    await Promise.all(instances.map(({ process }) => process.stop()));
+    subscriber.disconnect();
+
+    expect(refused).toEqual([]);
+    expect(judgeHistory(said, tokens, { publishAhead: PUBLISH_AHEAD, tolerance: 600 })).toEqual([]);
+    expect(other.map(({ type }) => type).toSorted()).toEqual(['clock.skewed', 'clock.skewed']);
+    // One write for each instant at which something changed, and none beside.
+    expect(writes).toBe(new Set(said.map(({ at }) => at)).size);
+    expect(tokens.length).toBeGreaterThan(1_000);
+    process.stdout.write(
+      `${ROTATIONS} rotations: ${tokens.length} tokens by 3 instances, ${writes} writes\n`,
+    );
+  }, 300_000);
+});
+
+describe('the judge of histories', () => {
+  const at = (ms: number): string => new Date(ms).toISOString();
+  const good: readonly SaidEvent[] = [
+    { type: 'key.signing', at: at(1_000), kid: 'a' },
+    { type: 'key.published', at: at(2_000), kid: 'b' },
+    { type: 'key.verifying', at: at(3_100), kid: 'a' },
+    { type: 'key.signing', at: at(3_100), kid: 'b' },
+  ];
+  const rules = { publishAhead: 1_100, tolerance: 0 };
+  const signed = (kid: string, instant: number) => ({
+    kid,
+    signedBetween: [instant, instant] as const,
+  });
+
+  it('finds nothing wrong with a right one', () => {
+    expect(judgeHistory(good, [signed('a', 1_500), signed('b', 4_000)], rules)).toEqual([]);
+  });
+
+  it.each([
+    [
+      'two keys at once',
+      [...good.slice(0, 2), { ...good[2], at: at(3_200) }, good[3]],
+      [],
+      /signed until/,
+    ],
+    [
+      'no key for a moment',
+      [...good.slice(0, 3), { ...good[3], at: at(3_200) }],
+      [],
+      /signed until/,
+    ],
+    [
+      'a key that was never public',
+      good.filter(({ type }) => type !== 'key.published'),
+      [],
+      /never published/,
+    ],
+    [
+      'a key that was public too late',
+      [good[0], { ...good[1], at: at(2_001) }, good[2], good[3]],
+      [],
+      /1099 ms/,
+    ],
+    ['a change made twice', [...good, good[3]], [], /twice/],
+    ['a token of a key before its time', good, [signed('b', 3_000)], /before its time/],
+    ['a token of a key after its time', good, [signed('a', 3_200)], /after its time/],
+    ['a token of nobody', good, [signed('c', 3_200)], /before its time/],
+  ] as const)('finds %s', (_, events, tokens, complaint) => {
+    expect(judgeHistory(events as readonly SaidEvent[], tokens, rules).join()).toMatch(complaint);
+  });
+});
