@@ -80,7 +80,8 @@ const raw = (jwk: Record<string, unknown>): PrivateJwk => jwk as PrivateJwk;
 
 const WRONG_FOR_BOTH: readonly (readonly [rule: string, jwk: PrivateJwk, reason: RegExp])[] = [
   ['no alg', without(P256, 'alg'), /names no alg/],
-  ['an alg that is not on offer', { ...P256, alg: 'HS256' }, /not on offer/],
+  ['an alg that is not on offer', { ...P256, alg: 'HS512' }, /not on offer/],
+  ['the alg of a shared secret', { ...P256, alg: 'HS256' }, /kty or crv/],
   ['alg none', { ...P256, alg: 'none' }, /not on offer/],
   ['an alg in lower case', { ...P256, alg: 'es256' }, /not on offer/],
   [

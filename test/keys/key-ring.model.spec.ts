@@ -8,7 +8,13 @@ import { isDeepStrictEqual } from 'node:util';
 import * as fc from 'fast-check';
 
 import { type KeyRing, type RingKey } from '../../lib/keys/key-ring.js';
-import { advance, beginRotation, keysDue, nextChangeAt, type RingPolicy } from '../../lib/keys/ring-transitions.js';
+import {
+  advance,
+  beginRotation,
+  keysDue,
+  nextChangeAt,
+  type RingPolicy,
+} from '../../lib/keys/ring-transitions.js';
 import { DAY, freshFor, HOUR, NO_KEYS, stored, take } from './ring-mother.js';
 
 const INSTANCES = 4;

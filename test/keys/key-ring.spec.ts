@@ -1,5 +1,20 @@
-import { assertRing, type CurrentKey, findPublished, findSigning, type FormerKey, type KeyRing, type PublishedKey, type RingKey } from '../../lib/keys/key-ring.js';
-import { advance, beginRotation, keysDue, nextChangeAt, type RingPolicy } from '../../lib/keys/ring-transitions.js';
+import {
+  assertRing,
+  type CurrentKey,
+  findPublished,
+  findSigning,
+  type FormerKey,
+  type KeyRing,
+  type PublishedKey,
+  type RingKey,
+} from '../../lib/keys/key-ring.js';
+import {
+  advance,
+  beginRotation,
+  keysDue,
+  nextChangeAt,
+  type RingPolicy,
+} from '../../lib/keys/ring-transitions.js';
 import {
   changesOf,
   DAY,
@@ -46,7 +61,7 @@ const verifying = (key = c, retiresAt = T0 + DAY): FormerKey => ({
   retiresAt,
 });
 
-const ring = (...keys: RingKey[]): KeyRing => ({ keys });
+const ring = (...keys: RingKey[]): KeyRing => ({ keys, compromised: [] });
 
 describe('the life of a key (SEMANTICS 2)', () => {
   it('begins as the first of its algorithm, which signs at once', () => {

@@ -1,6 +1,11 @@
 import type { SigningAlgorithm } from '../../lib/keys/algorithms.js';
 import { EMPTY_RING, type KeyRing } from '../../lib/keys/key-ring.js';
-import { type FreshKey, keysDue, type RingPolicy, type RingStep } from '../../lib/keys/ring-transitions.js';
+import {
+  type FreshKey,
+  keysDue,
+  type RingPolicy,
+  type RingStep,
+} from '../../lib/keys/ring-transitions.js';
 
 export const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;

@@ -4,7 +4,12 @@ import {
   importSigningKey,
 } from '../../lib/keys/key-material.js';
 import { type KeyRing } from '../../lib/keys/key-ring.js';
-import { advance, beginRotation, type FreshKey, nextChangeAt } from '../../lib/keys/ring-transitions.js';
+import {
+  advance,
+  beginRotation,
+  type FreshKey,
+  nextChangeAt,
+} from '../../lib/keys/ring-transitions.js';
 import { RingSnapshots } from '../../lib/keys/ring-snapshot.js';
 import { TestClock } from '../support/test-clock.js';
 import { DAY, NO_KEYS, POLICY } from './ring-mother.js';
@@ -32,14 +37,16 @@ beforeAll(async () => {
 });
 
 beforeEach(() => {
-  snapshots = new RingSnapshots(POLICY, 'ES256', MAX_AGE, clock);
+  snapshots = new RingSnapshots(POLICY, null, MAX_AGE, clock);
 });
 
 describe('a snapshot of a ring', () => {
   it('signs with the key that signs, and verifies with all', async () => {
     const snapshot = await snapshots.of(rotating);
     const [current, successor] = rotating.keys;
-    expect(snapshot.signing.kid).toBe(current?.kid);
+    expect([...snapshot.signing].map(([name, { kid }]) => [name, kid])).toEqual([
+      ['ES256', current?.kid],
+    ]);
     expect([...snapshot.usable.keys()]).toEqual([current?.kid, successor?.kid]);
     expect(snapshot.jwks.keys.map(({ kid }) => kid)).toEqual([current?.kid, successor?.kid]);
     expect(snapshot.changesAt).toBe(nextChangeAt(rotating, POLICY));
@@ -62,10 +69,10 @@ describe('a snapshot of a ring', () => {
     const [kid = ''] = signing.keys.map((key) => key.kid);
     const before = await snapshots.of(signing);
     const during = await snapshots.of(rotating);
-    expect(during.signing).toBe(before.signing);
+    expect(during.signing.get('ES256')).toBe(before.signing.get('ES256'));
     const after = await snapshots.of(handedOver);
     expect(after.usable.get(kid)?.key).toBe(before.usable.get(kid)?.key);
-    expect(after.signing).not.toBe(before.signing);
+    expect(after.signing.get('ES256')).not.toBe(before.signing.get('ES256'));
     const alone = advance(handedOver, clock.now() + 2 * DAY + DAY, POLICY, []).ring;
     await snapshots.of(alone);
     expect((await snapshots.of(signing)).usable.get(kid)?.key).not.toBe(
@@ -77,9 +84,10 @@ describe('a snapshot of a ring', () => {
     const migrated = { ...POLICY, algorithms: ['ES384'] as const };
     const begun = advance(signing, clock.now(), migrated, [await realKey('ES384')]).ring;
     const done = advance(begun, clock.now() + POLICY.publishAhead, migrated, []).ring;
-    const other = new RingSnapshots(migrated, 'ES384', MAX_AGE, clock);
-    expect((await other.of(begun)).signing.row.name).toBe('ES256');
-    expect((await other.of(done)).signing.row.name).toBe('ES384');
+    const other = new RingSnapshots(migrated, null, MAX_AGE, clock);
+    // What is asked for by the first name is answered by what signs in its stead.
+    expect((await other.of(begun)).signing.get('ES384')?.row.name).toBe('ES256');
+    expect((await other.of(done)).signing.get('ES384')?.row.name).toBe('ES384');
   });
 
   it('of no keys is refused', async () => {
@@ -91,8 +99,8 @@ describe('a snapshot of a ring', () => {
       ...exportPrivateJwk(await generateSigningKey('ES384')),
       kid: 'mine',
     });
-    const snapshot = snapshots.ofStaticKey(key);
-    expect(snapshot.signing).toBe(key);
+    const snapshot = snapshots.ofStaticKeys(key, []);
+    expect([...snapshot.signing]).toEqual([['ES384', key]]);
     expect(snapshot.changesAt).toBe(Infinity);
     expect(snapshot.jwks.maxAgeSeconds()).toBe(300);
     expect(snapshot.usable.get('mine')).toMatchObject({ until: Infinity });

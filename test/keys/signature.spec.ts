@@ -2,7 +2,7 @@ import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypt
 import { stat } from 'node:fs/promises';
 
 import { algorithmRow } from '../../lib/keys/algorithms.js';
-import { generateSigningKey, type SigningKey } from '../../lib/keys/key-material.js';
+import { generateSigningKey, type HeldSigningKey } from '../../lib/keys/key-material.js';
 import {
   createSignature,
   type SignatureCheck,
@@ -11,7 +11,7 @@ import {
 
 const INPUT = Buffer.from('header.payload');
 
-async function checkOf(key: SigningKey): Promise<SignatureCheck> {
+async function checkOf(key: HeldSigningKey): Promise<SignatureCheck> {
   const signature = await createSignature(key.row, key.privateKey, INPUT);
   return { row: key.row, key: key.verifyWith, input: INPUT, signature };
 }
