@@ -201,14 +201,15 @@ function readPublicKey(
   object: Handle,
   { publicAttributes, toJwk }: KeyMechanisms,
 ): JsonWebKey {
-  const values = functions
-    .C_GetAttributeValue(
-      handle,
-      object,
-      publicAttributes.map((type) => ({ type })),
-    )
-    .flatMap(({ value }) => value ?? []);
-  const jwk = toJwk(values);
+  let attributes: { readonly value?: Buffer }[];
+  try {
+    const template = publicAttributes.map((type) => ({ type }));
+    attributes = functions.C_GetAttributeValue(handle, object, template);
+  } catch (error) {
+    if (returnValueOf(error) !== CKR.ATTRIBUTE_TYPE_INVALID) throw error;
+    throw unusable('its public half is of another type');
+  }
+  const jwk = toJwk(attributes.flatMap(({ value }) => value ?? []));
   if (jwk === undefined) throw unusable('its public half has an unknown form');
   return jwk;
 }

@@ -1,3 +1,4 @@
+import type { KeyError } from '../kernel/errors.js';
 import {
   CKF,
   CKR,
@@ -237,6 +238,6 @@ function bare(text: string): string {
   return text.replace(/[\s\0]+$/, '');
 }
 
-function pinRefused(): LoginFailedError {
-  return new LoginFailedError('it refused the PIN, which is not tried again before a restart');
+function pinRefused(): KeyError {
+  return tokenFailed('it refused the PIN, which is not tried again before a restart');
 }

@@ -1,0 +1,391 @@
+import { inspect } from 'node:util';
+
+import type { KeyVault, Signer } from '../../lib/keys/signer.js';
+import { CKA } from '../../lib/pkcs11/cryptoki.js';
+import { pkcs11Vault, type Pkcs11VaultOptions } from '../../lib/pkcs11/pkcs11-vault.js';
+import { recordSecret } from '../support/witness.js';
+import { FakeModule } from './fake-token.js';
+
+/** What a token, its library or a PIN can do wrong, on a module that does it when told to. */
+
+const TEXT = Buffer.from('some text');
+const FAILED = { code: 'ERR_KEY_SIGNER_FAILED' };
+
+const vaults: KeyVault[] = [];
+let modules = 0;
+
+function vaultOn(fake: FakeModule, options: Partial<Pkcs11VaultOptions> = {}): KeyVault {
+  const vault = pkcs11Vault({
+    module: pathOf(fake),
+    slot: { label: 'fake' },
+    pin: fake.pin,
+    pkcs11js: fake.addon,
+    ...options,
+  });
+  vaults.push(vault);
+  return vault;
+}
+
+const paths = new WeakMap<FakeModule, string>();
+/** Modules are shared by path: each has one of its own. */
+function pathOf(fake: FakeModule): string {
+  const path = paths.get(fake) ?? `/fake/module-${++modules}.so`;
+  paths.set(fake, path);
+  return path;
+}
+
+async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  while (!(await isSo())) {
+    if (Date.now() > deadline) throw new Error('it never came to that');
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+const signs = (signer: Signer): Promise<boolean> =>
+  signer.sign(TEXT).then(
+    () => true,
+    () => false,
+  );
+
+/** A promise that others settle. */
+function gate(): { readonly open: () => void; readonly passed: Promise<void> } {
+  let open = (): void => undefined;
+  const passed = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { open, passed };
+}
+
+let fake: FakeModule;
+beforeEach(() => {
+  fake = new FakeModule();
+  recordSecret(fake.pin);
+});
+afterEach(async () => {
+  await Promise.all(vaults.splice(0).map((vault) => vault.close()));
+  if (fake.overlaps > 0) throw new Error('a session was used in the middle of a signature');
+});
+
+describe('the PIN', () => {
+  it('is tried once when it is wrong, however many ask, in this vault and the next', async () => {
+    const wrong = vaultOn(fake, { pin: 'wrong-pin-of-mine' });
+    const outcomes = await Promise.allSettled(Array.from({ length: 50 }, () => wrong.find('a')));
+    for (const outcome of outcomes) expect(outcome).toMatchObject({ reason: FAILED });
+    await expect(wrong.generate('Ed25519')).rejects.toThrow('refused the PIN');
+    await expect(vaultOn(fake, { pin: 'another-pin-of-mine' }).find('a')).rejects.toThrow(
+      'refused the PIN',
+    );
+    await expect(vaultOn(fake).find('a')).rejects.toThrow('refused the PIN');
+    expect(fake.count('C_Login')).toBe(1);
+    // Nor does it have the library start over, at the expense of others.
+    expect(fake.count('C_Finalize')).toBe(0);
+  });
+
+  it.each([
+    ['locked', 0x40000, 'its user PIN is locked'],
+    ['one attempt from being locked', 0x20000, 'one wrong PIN would lock it'],
+  ])('is not tried when it is %s', async (_, flag, reason) => {
+    fake.flags |= flag;
+    await expect(vaultOn(fake).find('a')).rejects.toThrow(reason);
+    expect(fake.count('C_Login')).toBe(0);
+  });
+
+  it('is tried once per operation when the login fails for another reason', async () => {
+    fake.fail('C_Login', 0x05, 1);
+    const vault = vaultOn(fake);
+    await expect(vault.find('a')).rejects.toMatchObject(FAILED);
+    expect(fake.count('C_Login')).toBe(1);
+    await expect(vault.find('a')).resolves.toBeNull();
+    expect(fake.count('C_Login')).toBe(2);
+  });
+
+  it.each<[string, () => string | Promise<string>]>([
+    [
+      'throws',
+      () => {
+        throw new Error('vault token hvs.secret-of-ours');
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('vault token hvs.secret-of-ours'))],
+    ['gives nothing', () => ''],
+    ['gives no text', () => JSON.parse('{"pin":"hvs.secret-of-ours"}') as string],
+    ['gives too much', () => 'hvs.secret-of-ours'.repeat(20)],
+  ])('costs no attempt when its function %s', async (_, pin) => {
+    const error: unknown = await vaultOn(fake, { pin })
+      .find('a')
+      .catch((reason: unknown) => reason);
+    expect(error).toMatchObject(FAILED);
+    expect(inspect(error, { depth: 9 })).not.toContain('secret-of-ours');
+    expect(fake.count('C_Login')).toBe(0);
+  });
+
+  it('fails in time when its function never answers', async () => {
+    const vault = vaultOn(fake, { pin: () => new Promise(() => undefined), deadline: '100ms' });
+    await expect(vault.find('a')).rejects.toMatchObject(FAILED);
+    expect(fake.count('C_Login')).toBe(0);
+  });
+
+  it('is fetched for each login, and only for one', async () => {
+    let fetched = 0;
+    const pin = async (): Promise<string> => {
+      fetched++;
+      return fake.pin;
+    };
+    const signer = await vaultOn(fake, { pin }).generate('Ed25519');
+    await Promise.all(Array.from({ length: 20 }, () => signer.sign(TEXT)));
+    expect(fetched).toBe(1);
+    fake.isLoggedIn = false;
+    fake.fail('C_SignInit', 0x101);
+    await signer.sign(TEXT);
+    expect(fetched).toBe(2);
+  });
+
+  it('stands in nothing the vault or a key shows of itself', async () => {
+    const vault = vaultOn(fake);
+    const signer = await vault.generate('Ed25519');
+    const shown = inspect([vault, signer], { depth: 9, showHidden: true }) + JSON.stringify(vault);
+    expect(shown).not.toContain(fake.pin);
+  });
+});
+
+describe('a signature', () => {
+  it.each<[string, (signature: Buffer) => Buffer]>([
+    [
+      'with one bit wrong',
+      (signature) => signature.map((byte, at) => (at ? byte : byte ^ 1)) as Buffer,
+    ],
+    ['cut short', (signature) => signature.subarray(0, -1)],
+    ['with more behind it', (signature) => Buffer.concat([signature, Buffer.alloc(1)])],
+    ['of nothing', () => Buffer.alloc(0)],
+    ['of zeros', (signature) => Buffer.alloc(signature.length)],
+  ])('%s is never handed out', async (_, spoil) => {
+    const signer = await vaultOn(fake).generate('Ed25519');
+    fake.onSign = spoil;
+    await expect(signer.sign(TEXT)).rejects.toThrow('its signature does not verify');
+    fake.onSign = (signature) => signature;
+    await expect(signs(signer)).resolves.toBe(true);
+  });
+
+  it('by another key under the same handle is never handed out', async () => {
+    const vault = vaultOn(fake);
+    const [one, two] = [await vault.generate('Ed25519'), await vault.generate('Ed25519')];
+    await Promise.all([one.sign(TEXT), two.sign(TEXT)]);
+    const [first, second] = [...fake.objects].filter(([, { key }]) => key.type === 'private');
+    if (first === undefined || second === undefined) throw new Error('two keys were made');
+    fake.objects.set(first[0], second[1]);
+    await expect(one.sign(TEXT)).rejects.toMatchObject(FAILED);
+    await expect(signs(two)).resolves.toBe(true);
+  });
+
+  it('is over what was given, also when that changes afterwards', async () => {
+    const signer = await vaultOn(fake).generate('Ed25519');
+    const held = gate();
+    fake.onSign = (signature) => held.passed.then(() => signature);
+    const given = Buffer.from('some text');
+    const signing = signer.sign(given);
+    given.fill(0);
+    held.open();
+    const expected = await signing;
+    fake.onSign = (signature) => signature;
+    expect(await signer.sign(TEXT)).toEqual(expected);
+  });
+
+  it('that never comes is given up in time; its session is not used for another', async () => {
+    const vault = vaultOn(fake, { sessions: 2, deadline: '200ms' });
+    const signer = await vault.generate('Ed25519');
+    const held = gate();
+    fake.onSign = (signature) => held.passed.then(() => signature);
+    await expect(signer.sign(TEXT)).rejects.toThrow('it did not answer in time');
+    fake.onSign = (signature) => signature;
+    const others = Array.from({ length: 10 }, () => signs(signer));
+    expect(await Promise.all(others)).not.toContain(false);
+    held.open();
+    await until(() => signs(signer));
+  });
+
+  it('is refused at once when a thousand wait already, and the vault closes nevertheless', async () => {
+    const vault = vaultOn(fake, { sessions: 1, deadline: '300ms' });
+    const signer = await vault.generate('Ed25519');
+    fake.onSign = () => new Promise(() => undefined);
+    const waiting = Array.from({ length: 1_002 }, () => signer.sign(TEXT));
+    const outcomes = Promise.allSettled(waiting);
+    await expect(waiting[1_001]).rejects.toThrow('too many operations wait');
+    await vault.close();
+    for (const outcome of await outcomes) expect(outcome).toMatchObject({ reason: FAILED });
+    await expect(signer.sign(TEXT)).rejects.toThrow('its vault was closed');
+    // The library still works on one: it is not finalised under it.
+    expect(fake.count('C_Finalize')).toBe(0);
+  });
+});
+
+describe('a token that is lost', () => {
+  it.each([
+    ['CKR_SESSION_CLOSED', 'C_SignInit', 0xb0],
+    ['CKR_SESSION_HANDLE_INVALID', 'C_SignInit', 0xb3],
+    ['CKR_USER_NOT_LOGGED_IN', 'C_SignInit', 0x101],
+    ['CKR_KEY_HANDLE_INVALID', 'C_SignInit', 0x60],
+    ['CKR_OBJECT_HANDLE_INVALID', 'C_SignInit', 0x82],
+    ['CKR_OPERATION_ACTIVE', 'C_SignInit', 0x90],
+    ['CKR_DEVICE_ERROR', 'C_SignAsync', 0x30],
+    ['CKR_DEVICE_REMOVED', 'C_SignAsync', 0x32],
+    ['CKR_GENERAL_ERROR', 'C_SignAsync', 0x05],
+    ['CKR_CRYPTOKI_NOT_INITIALIZED', 'C_SignAsync', 0x190],
+    ['an answer of its maker', 'C_SignAsync', 0x80000001],
+  ] as const)('is tried once more after %s of %s', async (_, name, value) => {
+    const signer = await vaultOn(fake).generate('Ed25519');
+    const before = fake.count(name);
+    fake.fail(name, value);
+    await expect(signs(signer)).resolves.toBe(true);
+    expect(fake.count(name)).toBe(before + 2);
+    fake.fail(name, value, 2);
+    await expect(signer.sign(TEXT)).rejects.toMatchObject(FAILED);
+    expect(fake.count(name)).toBe(before + 4);
+    await until(() => signs(signer));
+  });
+
+  it.each([
+    ['CKR_KEY_FUNCTION_NOT_PERMITTED', 0x68],
+    ['CKR_MECHANISM_INVALID', 0x70],
+    ['CKR_DATA_LEN_RANGE', 0x21],
+  ])('is not what %s means: it is asked once', async (_, value) => {
+    const signer = await vaultOn(fake).generate('Ed25519');
+    const before = fake.count('C_SignInit');
+    fake.fail('C_SignInit', value);
+    await expect(signer.sign(TEXT)).rejects.toMatchObject(FAILED);
+    expect(fake.count('C_SignInit')).toBe(before + 1);
+  });
+
+  it('is looked for now and then, not by everyone who asks, and found when it is back', async () => {
+    const vault = vaultOn(fake);
+    const signer = await vault.generate('Ed25519');
+    fake.isPresent = false;
+    for (let round = 0; round < 200; round++) {
+      await expect(signer.sign(TEXT)).rejects.toMatchObject(FAILED);
+      await expect(vault.find(signer.kid)).rejects.toMatchObject(FAILED);
+      await expect(vault.destroy(signer.kid)).rejects.toMatchObject(FAILED);
+    }
+    expect(fake.count('C_Initialize')).toBeLessThan(10);
+    fake.isPresent = true;
+    await until(() => signs(signer));
+    await expect(vault.find(signer.kid)).resolves.toMatchObject({ kid: signer.kid });
+  });
+
+  it('does not pass for one that has no key', async () => {
+    const vault = vaultOn(fake);
+    const { kid } = await vault.generate('Ed25519');
+    const objects = new Map(fake.objects);
+    fake.objects.clear();
+    // As SoftHSM2 does once its files are gone: it finds nothing, and does not know the token.
+    fake.fail('C_GetTokenInfo', 0x05, 4);
+    await expect(vault.find(kid)).rejects.toMatchObject(FAILED);
+    for (const [id, object] of objects) fake.objects.set(id, object);
+    await until(() =>
+      vault.find(kid).then(
+        (found) => found?.kid === kid,
+        () => false,
+      ),
+    );
+  });
+
+  it('has the library start over only when nothing runs in it', async () => {
+    const [busy, lost] = [vaultOn(fake), vaultOn(fake)];
+    const [running, signer] = [await busy.generate('Ed25519'), await lost.generate('Ed25519')];
+    const held = gate();
+    fake.onSign = (signature) => held.passed.then(() => signature);
+    const signing = running.sign(TEXT);
+    await until(() => fake.count('C_SignAsync') === 3);
+    fake.fail('C_SignInit', 0x30);
+    fake.fail('C_GetTokenInfo', 0x30);
+    const other = signs(signer);
+    await until(() => fake.failures.length === 0);
+    expect(fake.count('C_Finalize')).toBe(0);
+    held.open();
+    await expect(signing).resolves.toBeInstanceOf(Uint8Array);
+    await expect(other).resolves.toBe(true);
+    expect(fake.count('C_Finalize')).toBe(1);
+    await expect(signs(running)).resolves.toBe(true);
+  });
+});
+
+describe('the module', () => {
+  it('is initialised for the first vault and finalised after the last', async () => {
+    const [one, two] = [vaultOn(fake), vaultOn(fake)];
+    await Promise.all([one.find('a'), two.find('a')]);
+    await one.close();
+    await one.close();
+    expect(fake.count('C_Initialize')).toBe(1);
+    expect(fake.count('C_Finalize')).toBe(0);
+    await two.close();
+    expect(fake.count('C_Finalize')).toBe(1);
+    expect(fake.openSessions).toBe(0);
+    await expect(vaultOn(fake).find('a')).resolves.toBeNull();
+    expect(fake.count('C_Initialize')).toBe(2);
+  });
+
+  it('of somebody else is used, and never finalised', async () => {
+    fake.isInitialized = true;
+    const vault = vaultOn(fake);
+    const signer = await vault.generate('Ed25519');
+    fake.fail('C_SignInit', 0x30);
+    fake.fail('C_GetTokenInfo', 0x30);
+    await until(() => signs(signer));
+    await vault.close();
+    expect(fake.count('C_Finalize')).toBe(0);
+  });
+
+  it('that somebody else finalised is initialised again', async () => {
+    const signer = await vaultOn(fake).generate('Ed25519');
+    fake.isInitialized = false;
+    fake.isLoggedIn = false;
+    await until(() => signs(signer));
+    expect(fake.count('C_Initialize')).toBe(2);
+  });
+
+  it('is not touched by a vault that was never used', async () => {
+    await vaultOn(fake).close();
+    expect(fake.calls).toEqual([]);
+  });
+});
+
+describe('a key', () => {
+  it.each([
+    ['readable', CKA.SENSITIVE, 0],
+    ['exportable', CKA.EXTRACTABLE, 1],
+    ['temporary', CKA.TOKEN, 0],
+  ])('that the token makes %s after all is destroyed and refused', async (_, type, value) => {
+    fake.overrides = new Map([[type, Buffer.from([value])]]);
+    await expect(vaultOn(fake).generate('Ed25519')).rejects.toMatchObject({
+      code: 'ERR_KEY_INVALID',
+      message: expect.stringContaining('give its private half away') as string,
+    });
+    expect(fake.objects.size).toBe(0);
+  });
+
+  it('whose halves do not belong together is destroyed and refused', async () => {
+    fake.onSign = (signature) => Buffer.alloc(signature.length);
+    await expect(vaultOn(fake).generate('Ed25519')).rejects.toMatchObject(FAILED);
+    expect(fake.objects.size).toBe(0);
+  });
+
+  it('is made plainer where the token does not know all restrictions', async () => {
+    fake.refuses = [CKA.ALLOWED_MECHANISMS];
+    await expect(signs(await vaultOn(fake).generate('Ed25519'))).resolves.toBe(true);
+    expect(fake.count('C_GenerateKeyPairAsync')).toBe(2);
+  });
+
+  it('is never made plainer than unreadable and unexportable', async () => {
+    fake.refuses = [CKA.EXTRACTABLE];
+    await expect(vaultOn(fake).generate('Ed25519')).rejects.toMatchObject({
+      code: 'ERR_KEY_INVALID',
+    });
+    expect(fake.objects.size).toBe(0);
+  });
+
+  it('that the token has no mechanism for is refused', async () => {
+    await expect(vaultOn(fake).generate('ES256')).rejects.toMatchObject({
+      code: 'ERR_KEY_INVALID',
+      message: 'The key cannot be made: the PKCS#11 token does not offer ES256.',
+    });
+  });
+});
