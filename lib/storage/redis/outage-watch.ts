@@ -34,8 +34,8 @@ export class OutageWatch {
   readonly #deadline: number;
   readonly #connectTimeout: number;
   readonly #circuits = new Map<string, Circuit>();
-  /** Which circuits are being probed, and since when. */
-  readonly #probes = new Map<Circuit, number>();
+  /** Which circuits are being probed, with what, and since when. */
+  readonly #probes = new Map<Circuit, { readonly key: string; readonly since: number }>();
   #ticker: NodeJS.Timeout | undefined;
   #missingSince: number | undefined;
   #wasReady = false;
@@ -94,11 +94,10 @@ export class OutageWatch {
     this.#watchConnection(now);
     if (this.#client.status !== 'ready') return;
     for (const circuit of this.#circuits.values()) {
-      const since = this.#probes.get(circuit);
-      if (since === undefined) {
+      const probe = this.#probes.get(circuit);
+      if (probe === undefined) {
         if (circuit.outage !== undefined) this.#probe(circuit, circuit.probeKey);
-      } else if (now - since > DEAD_AFTER) {
-        this.#probes.delete(circuit);
+      } else if (now - probe.since > DEAD_AFTER) {
         this.#replaceConnection(circuit);
       }
     }
@@ -139,11 +138,13 @@ export class OutageWatch {
   /** A write, because a server that cannot write is of no use. */
   #probe(circuit: Circuit, key: string): void {
     if (this.#probes.has(circuit)) return;
-    const start = this.#clock.now();
-    this.#probes.set(circuit, start);
+    const probe = { key, since: this.#clock.now() };
+    this.#probes.set(circuit, probe);
     const settle = (failure: string | undefined): void => {
-      if (this.#probes.get(circuit) === start) this.#probes.delete(circuit);
-      const isLate = this.#clock.now() - start > this.#deadline;
+      // An answer on a connection that was given up says nothing of the one there is now.
+      if (this.#probes.get(circuit) !== probe) return;
+      this.#probes.delete(circuit);
+      const isLate = this.#clock.now() - probe.since > this.#deadline;
       if (failure !== undefined || isLate) {
         circuit.fail(failure ?? 'too slow', key);
       } else {
@@ -155,20 +156,21 @@ export class OutageWatch {
     this.#client.set(key, '1', 'PX', 1_000).then(
       () => settle(undefined),
       (error: unknown) => {
-        const { error: failure, isOutage } = failureOf(error, 'a probe');
-        settle(isOutage ? failure.message : undefined);
+        const { detail, isOutage } = failureOf(error, 'a probe');
+        settle(isOutage ? detail : undefined);
       },
     );
   }
 
-  /** A circuit that was never probed or failed since stays as it was reported. */
   #report(circuit: Circuit): void {
     if (circuit.outage === undefined) this.#health.reportUp(circuit);
     else this.#health.reportDown(circuit, circuit.outage);
   }
 
   #replaceConnection(circuit: Circuit): void {
-    circuit.fail('no answer', circuit.probeKey);
+    const { key } = this.#probes.get(circuit) ?? { key: circuit.probeKey };
+    this.#probes.delete(circuit);
+    circuit.open('no answer', key);
     this.#report(circuit);
     if (!isCluster(this.#client)) return this.#client.disconnect(true);
     for (const node of this.#client.nodes()) {
