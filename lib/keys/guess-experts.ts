@@ -51,6 +51,9 @@ const CLASS_SIZE = CLASSES.map(({ size }) => size);
 /** How sure to be of a repetition after 0, 1, 2, … bytes that were the same. */
 const REPEAT_TRUST = [0, 0.15, 0.4, 0.75, 0.9, 0.95, 0.97];
 
+/** No step of a sequence. */
+const FAR = 256;
+
 const uniform: GuessExpert = () => 1 / 256;
 
 /** All characters of one alphabet alike. */
@@ -109,7 +112,7 @@ const sequence =
     if (at < lag) return 0;
     const byte = byteAt(folded, at);
     const last = byteAt(folded, at - lag);
-    const step = at < 2 * lag ? 9 : stepFrom(byteAt(folded, at - 2 * lag), last);
+    const step = at < 2 * lag ? FAR : stepFrom(byteAt(folded, at - 2 * lag), last);
     const now = stepFrom(last, byte);
     if (now > 1 || now < -1) return 0;
     const trust = step >= -1 && step <= 1 ? (now === step ? 0.85 : 0.05) : 0.2;
@@ -199,8 +202,10 @@ function habits({ raw, folded }: GuessText, at: number, disguise: number): WordH
 /** How far apart two bytes are in the alphabet or among the digits, which are circles. */
 function stepFrom(from: number, to: number): number {
   const step = to - from;
-  if (isDigit(from) && isDigit(to)) return step === 9 ? -1 : step === -9 ? 1 : step;
-  if (isLower(from) && isLower(to)) return step === 25 ? -1 : step === -25 ? 1 : step;
+  // Beyond its end a circle goes on at its beginning, and nowhere else.
+  if (isDigit(from) !== isDigit(to) || isLower(from) !== isLower(to)) return FAR;
+  if (isDigit(from)) return step === 9 ? -1 : step === -9 ? 1 : step;
+  if (isLower(from)) return step === 25 ? -1 : step === -25 ? 1 : step;
   return step;
 }
 

@@ -23,7 +23,15 @@ export function viewsOf(secret: Buffer): readonly SecretView[] {
     if (view.bytes.length === 0) return;
     views.push(view);
     if (depth === MAX_DEPTH) return;
-    for (const read of [trimmed, fromHex, fromBase64, fromPercent, fromUtf16]) {
+    for (const read of [
+      trimmed,
+      unquoted,
+      fromGroups,
+      fromHex,
+      fromBase64,
+      fromPercent,
+      fromUtf16,
+    ]) {
       const inner = read(view.bytes);
       if (inner === undefined) continue;
       visit({ bytes: inner.bytes, cost: view.cost + STEP + inner.cost }, depth + 1);
@@ -35,12 +43,18 @@ export function viewsOf(secret: Buffer): readonly SecretView[] {
 
 type Reading = SecretView | undefined;
 
-/** Without white space, NULs and a byte order mark around it, and without quotes. */
+/** Without white space, NULs and a byte order mark around it. */
 function trimmed(bytes: Buffer): Reading {
   const text = bytes.toString('latin1');
-  const inner = text.replace(/^(?:ï»¿|[\s\0"'])+|[\s\0"']+$/g, '');
+  const inner = text.replace(/^(?:ï»¿|[\s\0])+|[\s\0]+$/g, '');
   if (inner.length === text.length) return undefined;
   return { bytes: Buffer.from(inner, 'latin1'), cost: (text.length - inner.length) * 8 };
+}
+
+/** Without the quotes that a shell or an environment file should have taken away. */
+function unquoted(bytes: Buffer): Reading {
+  const inner = /^(["'`])(.*)\1$/s.exec(bytes.toString('latin1'))?.[2];
+  return inner === undefined ? undefined : { bytes: Buffer.from(inner, 'latin1'), cost: 2 };
 }
 
 function fromHex(bytes: Buffer): Reading {
@@ -48,6 +62,13 @@ function fromHex(bytes: Buffer): Reading {
   // One case only: the case of mixed digits would say something that the bytes do not.
   const digits = /^(?:0x)?((?:[0-9a-f]{2})+|(?:[0-9A-F]{2})+)$/.exec(text)?.[1];
   return digits === undefined ? undefined : { bytes: Buffer.from(digits, 'hex'), cost: 1 };
+}
+
+/** Hexadecimal in groups, as in a UUID or a fingerprint. */
+function fromGroups(bytes: Buffer): Reading {
+  const text = bytes.toString('latin1').replace(/^urn:uuid:|^[{(<]|[})>]$/g, '');
+  if (!/^[0-9a-fA-F]+(?:[-: ][0-9a-fA-F]+)+$/.test(text)) return undefined;
+  return { bytes: Buffer.from(text.replace(/[-: ]/g, ''), 'latin1'), cost: STEP };
 }
 
 /** Base64 or base64url, on one line or several, cut off or not. */

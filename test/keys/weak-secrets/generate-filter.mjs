@@ -19,6 +19,20 @@ const LONG_BYTES = 24;
 
 const CHUNK = 3000;
 
+// What everybody tries first, should the list not hold it: their digests are refused as well.
+const CLASSICS = [
+  '123456 1234567 12345678 123456789 1234567890 111111 000000 123123 654321 666666 696969 112233',
+  'qwerty qwerty123 qwertyuiop 1q2w3e4r 1qaz2wsx asdfgh asdfghjkl zxcvbnm abc123 abcdef a1b2c3',
+  'password password1 password123 Password Password1 Password123 P@ssw0rd Passw0rd passw0rd pass',
+  'secret Secret SECRET secret123 mysecret my-secret my_secret supersecret super-secret topsecret',
+  'jwtsecret jwt-secret jwt_secret JWT_SECRET secretkey secret-key secret_key SECRET_KEY jwt JWT',
+  'admin Admin admin123 administrator root toor user guest test Test test123 testing demo example',
+  'changeme ChangeMe change-me change_me CHANGE_ME changeit default letmein welcome welcome1 hello',
+  'iloveyou monkey dragon football baseball sunshine princess master shadow superman batman trustno1',
+  'token access refresh key private public dev development prod production staging local localhost',
+  'foo bar foobar foobarbaz hello-world helloworld keyboard-cat shhhhh s3cr3t S3cr3t hunter2 null',
+].flatMap((line) => line.split(' ').map((word) => Buffer.from(word)));
+
 // ---- the filter ----
 
 /** White space around it and the case of its letters make no secret another secret. */
@@ -73,8 +87,8 @@ function encode(values, bits) {
   return { count: sorted.length, bits, low, data: Buffer.from(out).toString('base64') };
 }
 
-export function makeFilter(secrets) {
-  const short = secrets.flatMap((secret) => [
+export function makeFilter(secrets, words) {
+  const short = [...secrets, ...CLASSICS, ...words].flatMap((secret) => [
     fingerprint(secret, TABLES.short),
     fingerprint(Buffer.from(secret.toString('latin1').trim(), 'latin1'), TABLES.short),
   ]);
@@ -153,8 +167,8 @@ export function makeStatistics(secrets, words) {
 
 // ---- the words ----
 
-/** The words one after the other: letters kept from the one before, weight, the rest. */
-export function makeWords(secrets, words) {
+/** How often each word occurs in the secrets. */
+function countWords(secrets) {
   const counts = new Map();
   for (const secret of secrets) {
     for (const [word] of secret.toString('latin1').matchAll(/[A-Z]?[a-z]+|[A-Z]+/g)) {
@@ -162,6 +176,17 @@ export function makeWords(secrets, words) {
       counts.set(name, (counts.get(name) ?? 0) + 1);
     }
   }
+  return counts;
+}
+
+function frequentWords(secrets, words) {
+  const counts = countWords(secrets);
+  return words.filter((word) => (counts.get(word.toString('latin1')) ?? 0) >= 3);
+}
+
+/** The words one after the other: letters kept from the one before, weight, the rest. */
+export function makeWords(secrets, words) {
+  const counts = countWords(secrets);
   let previous = '';
   let text = '';
   for (const word of words.map((one) => one.toString('latin1')).toSorted()) {
@@ -204,7 +229,7 @@ if (process.argv[1] === import.meta.filename) {
   const folder = process.argv[2];
   const secrets = lines(process.argv[3] ?? LEAKED);
   const words = lines(WORDS);
-  const filter = makeFilter(secrets);
+  const filter = makeFilter(secrets, frequentWords(secrets, words));
   writeFileSync(
     join(folder, 'weak-secrets.data.ts'),
     `${HEADER}
