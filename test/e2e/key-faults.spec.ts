@@ -1,0 +1,177 @@
+import { randomBytes } from 'node:crypto';
+
+import { forgeAccess, validClaims } from '../support/token-mother.js';
+import { generateSigningKey } from '../../lib/keys/key-material.js';
+import {
+  describeWithRedis,
+  eventually,
+  type RedisServer,
+  startRedis,
+} from '../support/redis-server.js';
+import { TestClock } from '../support/test-clock.js';
+import { recordSecret } from '../support/witness.js';
+import { Instance, type InstanceOptions } from './instances.js';
+
+/** What the brief allows: service is back so soon after the store. */
+const BACK_WITHIN = 10_000;
+
+interface Ring {
+  readonly keys: readonly { readonly kid: string; readonly phase: string }[];
+  readonly health: { readonly status: string; readonly code: string | null };
+  readonly storage: { readonly state: string };
+}
+
+function newKey(): string {
+  const key = randomBytes(32).toString('base64url');
+  recordSecret(key);
+  return key;
+}
+
+function typesOf(instance: Instance): readonly string[] {
+  return instance.events().map(({ type }) => type);
+}
+
+/** Asks all the time, as clients do, and keeps every answer. */
+class Clients {
+  readonly statuses: number[] = [];
+  readonly forged: number[] = [];
+  #isAsking = true;
+  readonly #done: Promise<unknown>;
+
+  constructor(instances: readonly Instance[], token: string, forged: string) {
+    this.#done = Promise.all(
+      instances.map(async (instance) => {
+        while (this.#isAsking) {
+          this.statuses.push(await instance.check(token));
+          this.forged.push(await instance.check(forged));
+          await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+      }),
+    );
+  }
+
+  async stop(): Promise<void> {
+    this.#isAsking = false;
+    await this.#done;
+  }
+}
+
+describeWithRedis('an application whose Redis fails', () => {
+  let redis: RedisServer;
+  let instances: readonly Instance[];
+  let token: string;
+  let kid: string;
+  let clients: Clients;
+  const setting = (): InstanceOptions => ({
+    redisUrl: redis.url,
+    keyPrefix: 'faults:',
+    options: { keys: { encryptionKeys } },
+  });
+  const encryptionKeys = newKey();
+  const ringOf = (instance: Instance): Promise<Ring> => instance.get<Ring>('/ring');
+  const allAnswer = async (status: number): Promise<boolean> =>
+    (await Promise.all(instances.map((one) => one.check(token)))).every((one) => one === status);
+
+  beforeEach(async () => {
+    redis = await startRedis();
+    instances = await Promise.all([Instance.start(setting()), Instance.start(setting())]);
+    const [first] = instances;
+    if (first === undefined) throw new Error('nothing started');
+    ({ token, kid } = await first.issue());
+    recordSecret(token);
+    const stranger = await generateSigningKey('ES256');
+    // Right in every respect but for who signed it: the clock only has to be near.
+    const clock = new TestClock(Date.now());
+    const claims = { ...validClaims(clock), iss: 'https://issuer.example', aud: 'api' };
+    const forged = await forgeAccess(stranger, claims, { kid });
+    await eventually('both know the key', () => allAnswer(200));
+    clients = new Clients(instances, token, forged);
+  }, 60_000);
+
+  afterEach(async () => {
+    await clients.stop();
+    const said = instances.flatMap(typesOf);
+    await Promise.all(instances.map(({ process }) => process.stop()));
+    await redis.stop();
+    // A good token is never called bad, a bad one never good, whatever happened.
+    expect(new Set(clients.statuses.filter((status) => status !== 503))).toEqual(new Set([200]));
+    expect(clients.forged.filter((status) => status !== 401 && status !== 503)).toEqual([]);
+    expect(said).not.toContain('unhandledRejection');
+    // Two instances, and what each says once: nothing that repeats with every failed call.
+    expect(said.filter((type) => /^(?:store|key)\./.test(type)).length).toBeLessThan(24);
+  }, 30_000);
+
+  it('killed and restarted empty: goes on, then says 503, and puts the ring back', async () => {
+    await redis.kill();
+    await eventually('the lag passes its bound', () => allAnswer(503), 15_000);
+    for (const instance of instances) {
+      expect(await ringOf(instance)).toMatchObject({
+        health: { status: 'stale', code: 'ERR_KEY_RING_UNAVAILABLE' },
+        storage: { state: 'down' },
+      });
+      expect(typesOf(instance)).toEqual(expect.arrayContaining(['store.down', 'key.stale']));
+    }
+    await redis.restart();
+    await eventually('both are back', () => allAnswer(200), BACK_WITHIN);
+    for (const instance of instances) {
+      const { keys, health, storage } = await ringOf(instance);
+      expect(keys.map((key) => `${key.phase} ${key.kid}`)).toEqual([`signing ${kid}`]);
+      expect([health.status, storage.state]).toEqual(['ok', 'up']);
+      expect(typesOf(instance)).toEqual(expect.arrayContaining(['store.up', 'key.available']));
+    }
+    expect(instances.flatMap(typesOf).filter((type) => type === 'key.restored')).toHaveLength(1);
+  }, 60_000);
+
+  it('paused for ten seconds: says 503 after five, and is back at once', async () => {
+    redis.pause();
+    const paused = Date.now();
+    await eventually('the lag passes its bound', () => allAnswer(503), 15_000);
+    await eventually('ten seconds have passed', () => Date.now() - paused > 10_000, 15_000);
+    redis.resume();
+    await eventually('both are back', () => allAnswer(200), BACK_WITHIN);
+    for (const instance of instances) {
+      expect(await ringOf(instance)).toMatchObject({ keys: [{ kid, phase: 'signing' }] });
+    }
+  }, 60_000);
+
+  it('wiped while running: nobody notices but the log', async () => {
+    await redis.command('FLUSHALL');
+    await eventually('the ring is back', async () => (await redis.command('DBSIZE')) !== 0);
+    await eventually('it was said', () => instances.flatMap(typesOf).includes('key.restored'));
+    expect(await Promise.all(instances.map((one) => one.check(token)))).toEqual([200, 200]);
+    const late = await Instance.start(setting());
+    expect(await ringOf(late)).toMatchObject({ keys: [{ kid, phase: 'signing' }] });
+    await late.process.stop();
+    expect(new Set(clients.statuses)).toEqual(new Set([200]));
+  }, 60_000);
+
+  it('full: keys cannot be compromised in silence, and can be once there is room', async () => {
+    const [first] = instances;
+    if (first === undefined) throw new Error('nothing started');
+    await redis.command('CONFIG', 'SET', 'maxmemory', '1');
+    const refused = await first.post<{ readonly statusCode?: number }>('/compromise');
+    expect(refused.statusCode).toBeGreaterThanOrEqual(500);
+    expect(await allAnswer(200)).toBe(true);
+    await redis.command('CONFIG', 'SET', 'maxmemory', '0');
+    await clients.stop();
+    await eventually('it is compromised', async () => {
+      const answer = await first.post<{ readonly kid?: string }>('/compromise');
+      return answer.kid === kid;
+    });
+    await eventually('everyone refuses it', () => allAnswer(401), 1_000);
+  }, 60_000);
+
+  it('holding a ring that cannot be opened: makes nothing, says so, and lets nobody start', async () => {
+    await redis.command('HSET', 'faults:{keyring}', 'ring', 'e30.x.x.x.x');
+    await redis.command('HINCRBY', 'faults:{keyring}', 'version', '1');
+    await eventually('the lag passes its bound', () => allAnswer(503), 15_000);
+    for (const instance of instances) {
+      expect(typesOf(instance).filter((type) => type === 'key.unreadable')).toHaveLength(1);
+      expect((await ringOf(instance)).health).toMatchObject({ code: 'ERR_KEY_RING_UNREADABLE' });
+    }
+    await expect(Instance.start(setting())).rejects.toThrow(
+      /ERR_KEY_RING_UNREADABLE|cannot be read/,
+    );
+    expect(await redis.command('HGET', 'faults:{keyring}', 'ring')).toBe('e30.x.x.x.x');
+  }, 60_000);
+});
