@@ -1,3 +1,4 @@
+import { constants } from 'node:crypto';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
@@ -122,6 +123,8 @@ export function createTrust(ca: readonly string[]): tls.SecureContext {
     ...(ca.length === 0 ? {} : { ca: [...runtimeAnchors(), ...ca] }),
     // Said aloud, because --tls-min-v1.0 changes what goes unsaid.
     minVersion: 'TLSv1.2',
+    // The certificate is looked at once; in TLS 1.2 another handshake could bring another one.
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
   });
 }
 
@@ -179,7 +182,11 @@ function send(socket: tls.TLSSocket, url: URL): Promise<IncomingMessage> {
         insecureHTTPParser: false,
         maxHeaderSize: MAX_HEADER_BYTES,
       },
-      resolve,
+      (response) => {
+        // What becomes of an answer that is not read to its end is no news, and no crash.
+        response.on('error', () => {});
+        resolve(response);
+      },
     );
     outgoing.on('error', reject);
     outgoing.on('upgrade', () => reject(badStatus()));

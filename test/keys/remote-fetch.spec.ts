@@ -29,6 +29,7 @@ const authority = createAuthority();
 const certificate = authority.issue();
 const trust = createTrust([authority.ca]);
 const DOCUMENT = { keys: [{ kty: 'EC' }] };
+const ANSWER = 'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}';
 const JSON_TYPE = { 'content-type': 'application/json' };
 
 let server: IssuerServer;
@@ -330,7 +331,6 @@ describe('the time for one fetch', () => {
     const port = await listen(silent);
     const { failure } = await refusal(get({ timeout, url: new URL(`https://localhost:${port}/`) }));
     expect(failure).toBe('timeout');
-    silent.close();
   });
 
   it('ends when it is called off', async () => {
@@ -345,13 +345,24 @@ describe('the time for one fetch', () => {
   });
 });
 
+const listening = new Map<Server, Set<Socket>>();
+
+// A client or server that keeps its side open would keep the runner waiting.
+afterEach(() => {
+  for (const [plain, sockets] of listening) {
+    plain.close();
+    sockets.forEach((socket) => socket.destroy());
+  }
+  listening.clear();
+});
+
 async function listen(plain: Server): Promise<number> {
   const sockets = new Set<Socket>();
+  listening.set(plain, sockets);
   plain.on('connection', (socket) => {
     sockets.add(socket);
     socket.on('error', () => {});
   });
-  plain.on('close', () => sockets.forEach((socket) => socket.destroy()));
   plain.listen(0, 'localhost');
   await once(plain, 'listening');
   const address = plain.address();
@@ -439,12 +450,37 @@ describe('a server is not recognised', () => {
     }
   });
 
+  it('by a second handshake that nobody looks at', async () => {
+    const outcomes: string[] = [];
+    const turning = tls.createServer({ ...certificate, maxVersion: 'TLSv1.2' }, (socket) => {
+      socket.on('error', () => {});
+      socket.once('data', () => {
+        socket.renegotiate({}, (error) => {
+          outcomes.push(error === null ? 'renegotiated' : 'refused');
+          socket.end(ANSWER);
+        });
+      });
+      socket.on('close', () => outcomes.push('closed'));
+    });
+    const url = new URL(`https://localhost:${await listen(turning)}/`);
+    // Another client plays along.
+    const other = tls.connect({ host: 'localhost', port: Number(url.port), ca: authority.ca });
+    other.on('error', () => {});
+    other.write('GET / HTTP/1.1\r\n\r\n');
+    other.resume();
+    await until(() => outcomes.length > 0);
+    expect(outcomes[0]).toBe('renegotiated');
+    other.destroy();
+    outcomes.length = 0;
+    await refusal(get({ url, timeout: 1_000 }));
+    expect(outcomes).not.toContain('renegotiated');
+  });
+
   it('without TLS', async () => {
     const plain = createServer((socket) => socket.end('HTTP/1.1 200 OK\r\n\r\n{}'));
     const port = await listen(plain);
     const { failure } = await refusal(get({ url: new URL(`https://localhost:${port}/`) }));
     expect(failure).toBe('connection-failed');
-    plain.close();
   });
 
   it('when nobody listens', async () => {
@@ -538,7 +574,6 @@ describe('pins', () => {
       // Without the pin, the same server hears of us.
       expect((await refusal(get({ url }))).failure).toBe('bad-status');
       await until(() => received.some((bytes) => bytes > 0));
-      raw.close();
     },
   );
 

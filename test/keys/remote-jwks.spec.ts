@@ -621,6 +621,15 @@ describe('RemoteJwks', () => {
     });
   });
 
+  it('keeps no process alive between fetches', async () => {
+    const timers = (): number =>
+      process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length;
+    const before = timers();
+    await openFetched();
+    await until(() => server.open === 0);
+    expect(timers()).toBeLessThanOrEqual(before);
+  });
+
   it('does not depend on who listens', async () => {
     const jwks = new RemoteJwks(config(), clock, () => {
       throw new Error('the sink is broken');
