@@ -19,11 +19,8 @@ const cursors = new Map();
 
 process.on('message', (message) => {
   if ('tokens' in message) {
-    requests = message.tokens.map((token) =>
-      Buffer.from(
-        `GET /bench HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*\r\nAuthorization: Bearer ${token}\r\n\r\n`,
-      ),
-    );
+    requests = message.tokens.map(requestWith);
+    cursors.clear();
     process.send({ ready: true });
     return;
   }
@@ -32,6 +29,14 @@ process.on('message', (message) => {
     (error) => process.send({ failure: error.message }),
   );
 });
+
+/** `null` for a request without a token. */
+function requestWith(token) {
+  const authorization = token === null ? '' : `Authorization: Bearer ${token}\r\n`;
+  return Buffer.from(
+    `GET /bench HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*\r\n${authorization}\r\n`,
+  );
+}
 
 /** Ends after the time or the number of requests, whichever comes first. */
 async function run({ port, pid, milliseconds, requestsAtMost = Infinity, distinctTokens }) {

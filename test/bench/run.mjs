@@ -1,7 +1,7 @@
 /**
  * `npm run bench [-- parts and options]`: what the package costs, beside its peers, in one run.
  *
- *   parts                cached, first-sight, boot (all)
+ *   parts                cached, jwks, first-sight, boot (all)
  *   --adapter NAME       express or fastify (both)
  *   --quick              about a minute: enough to see that nothing is broken, not to believe a figure
  *   --rounds N --replicas N --milliseconds N --boot-rounds N --retakes N
@@ -42,6 +42,17 @@ const GUARD_PARTS = {
         what: `cached, ${adapter}: throughput of the empty guard`,
         value: by('ours, cached').toEmpty,
         atLeast: adapter === 'fastify' ? 0.86 : 0.97,
+      },
+    ],
+  },
+  jwks: {
+    title: 'The JWKS, beside a route that returns a text',
+    variants: ['prepared string', 'ours, JWKS'],
+    targets: ({ adapter, by }) => [
+      {
+        what: `jwks, ${adapter}: throughput of a prepared string`,
+        value: by('ours, JWKS').throughputOver['prepared string'],
+        atLeast: 0.9,
       },
     ],
   },
@@ -124,8 +135,10 @@ const guardParts = parts.filter((part) => part in GUARD_PARTS);
 if (guardParts.length > 0) {
   const identity = newIdentity();
   const load = start('./load-process.mjs');
-  await load.ask({ tokens: await issueTokens(identity, POOL) });
+  const issued = await issueTokens(identity, POOL);
   for (const part of guardParts) {
+    // Who fetches keys has no token.
+    await load.ask({ tokens: part === 'jwks' ? [null] : issued });
     for (const adapter of options.adapter) {
       const { title, variants, targets: targetsOf } = GUARD_PARTS[part];
       const { pace, summaries } = await measureGuards(

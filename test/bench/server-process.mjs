@@ -11,7 +11,7 @@ import { VARIANTS } from './variants.mjs';
 
 const [adapter, variant] = process.argv.slice(2);
 const [identity] = await once(process, 'message');
-const { decorators = [], ...metadata } = await VARIANTS[variant](identity);
+const { decorators = [], ...module } = await VARIANTS[variant](identity);
 
 class BenchController {
   read() {
@@ -21,9 +21,10 @@ class BenchController {
 const method = Object.getOwnPropertyDescriptor(BenchController.prototype, 'read');
 for (const decorate of [Get(), ...decorators]) decorate(BenchController.prototype, 'read', method);
 Controller('bench')(BenchController);
+const metadata = { controllers: [BenchController], ...module };
 
 function BenchModule() {}
-Module({ ...metadata, controllers: [BenchController] })(BenchModule);
+Module(metadata)(BenchModule);
 
 const app = await NestFactory.create(BenchModule, await newAdapter(adapter), { logger: false });
 await app.listen(0, '127.0.0.1');

@@ -4,7 +4,7 @@
  */
 import { createPublicKey, verify } from 'node:crypto';
 
-import { ForbiddenException, UnauthorizedException } from '@nestjs/common';
+import { Controller, ForbiddenException, Get, UnauthorizedException } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 
 export const SCOPE = 'bench:read';
@@ -19,6 +19,10 @@ export const VARIANTS = {
 
   /** The floor of any guard. */
   empty: () => guardedBy({ canActivate: () => true }),
+
+  'prepared string': () => preparedString(),
+
+  'ours, JWKS': (identity) => jwks(identity),
 
   'ours, cached': (identity) => ours(identity, { maxEntries: ROOMY_CACHE }),
 
@@ -126,6 +130,27 @@ export const VARIANTS = {
     };
   },
 };
+
+/** A route that does nothing but return a text as long as a JWKS of one key. */
+function preparedString() {
+  const text = 'x'.repeat(240);
+  class StringController {
+    read() {
+      return text;
+    }
+  }
+  const method = Object.getOwnPropertyDescriptor(StringController.prototype, 'read');
+  Get()(StringController.prototype, 'read', method);
+  Controller('bench')(StringController);
+  return { controllers: [StringController] };
+}
+
+/** The JWKS in place of the route. */
+async function jwks({ issuer, audience }) {
+  const { JwtHardeningModule } = await import('nest-jwt-hardening');
+  const options = { issuer, audience, jwksPath: '/bench' };
+  return { controllers: [], imports: [JwtHardeningModule.forRoot(options)] };
+}
 
 async function ours({ issuer, audience, privateJwk }, verifiedCache) {
   const { JwtHardeningModule, Scopes } = await import('nest-jwt-hardening');
