@@ -127,7 +127,7 @@ const keyboard =
     if (at < lag) return 0;
     const before = at < 2 * lag ? undefined : byteAt(folded, at - 2 * lag);
     const found = predictKeys(layout, before, byteAt(folded, at - lag), byteAt(folded, at));
-    return found * caseShare(text, at);
+    return found === 0 ? 0 : found * caseShare(text, at);
   };
 
 /** Letters as they follow each other in words; some or most of them hidden behind other signs. */

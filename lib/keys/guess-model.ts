@@ -17,14 +17,17 @@ const MAX_BYTES = 1024;
 /** How ready the weights are to move to another expert; a move costs about 9 bits. */
 const SHARE = 0.04;
 
-/** The length of the description of `bytes`, in bits. */
-export function descriptionBits(bytes: Buffer): number {
+/**
+ * The length of the description of `bytes`, in bits.
+ * @param enough where to stop counting, as the length only grows
+ */
+export function descriptionBits(bytes: Buffer, enough = Number.POSITIVE_INFINITY): number {
   const text = readText(bytes.subarray(0, MAX_BYTES));
   const share = 1 / EXPERTS.length;
   const weights = new Float64Array(EXPERTS.length).fill(share);
   const bets = new Float64Array(EXPERTS.length);
   let bits = 0;
-  for (let at = 0; at < text.raw.length; at++) {
+  for (let at = 0; at < text.raw.length && bits < enough; at++) {
     let total = 0;
     for (let one = 0; one < EXPERTS.length; one++) {
       const bet = (EXPERTS[one]?.(text, at) ?? 0) * (weights[one] ?? 0);

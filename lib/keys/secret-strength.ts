@@ -107,7 +107,7 @@ function partsOf(bytes: Buffer): readonly Buffer[] {
 /** Whether no reading of it has a description that a random one would not have. */
 function isRandomEnough(bytes: Buffer): boolean {
   const needed = Math.max(MIN_BITS, MIN_RATE * capacityOf(bytes));
-  return viewsOf(bytes).every((view) => view.cost + descriptionBits(view.bytes) >= needed);
+  return viewsOf(bytes).every((view) => view.cost + descriptionBits(view.bytes, needed) >= needed);
 }
 
 /** How many bits a random text of the same length in the same alphabet has. */

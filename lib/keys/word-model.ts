@@ -1,4 +1,4 @@
-import { COMMON_WORDS } from './common-words.data.js';
+import { USUAL_WORDS } from './usual-words.data.js';
 import { betweenWords, type WordHabits } from './letter-model.js';
 import { letterMeantBy, likelihoodOfSign } from './letter-substitutes.js';
 
@@ -83,7 +83,7 @@ let tree: WordNode | undefined;
 function words(): WordNode {
   if (tree !== undefined) return tree;
   const root = newNode();
-  const text = Buffer.from(COMMON_WORDS.data.join(''), 'base64').toString('latin1');
+  const text = Buffer.from(USUAL_WORDS.data.join(''), 'base64').toString('latin1');
   let previous = '';
   // Each word as the number of letters it shares with the one before, its weight, and the rest.
   for (const [, kept, weight, rest] of text.matchAll(/([A-Z])([0-9])([a-z]+)/g)) {

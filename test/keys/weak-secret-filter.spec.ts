@@ -9,7 +9,7 @@ import { runProcess } from '../support/processes.js';
 
 const LIST = join(__dirname, '../vectors/weak-secrets/jwt.secrets.public.txt');
 const LIB = join(__dirname, '../../lib/keys');
-const DATA_FILES = ['weak-secrets.data.ts', 'letter-statistics.data.ts', 'common-words.data.ts'];
+const DATA_FILES = ['weak-secrets.data.ts', 'letter-statistics.data.ts', 'usual-words.data.ts'];
 
 const leaked = readFileSync(LIST, 'latin1')
   .split('\n')

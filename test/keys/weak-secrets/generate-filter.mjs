@@ -1,5 +1,5 @@
 /**
- * Makes the two data files behind the check of shared secrets, from the list of leaked secrets and a
+ * Makes the three data files behind the check of shared secrets, from the list of leaked secrets and a
  * list of common words: `node generate-filter.mjs <folder> [<list>]`. The same input gives the same
  * bytes. With another list than the whole one, what is not on it measures what the rules are worth.
  *
@@ -11,7 +11,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const LEAKED = join(import.meta.dirname, '../../vectors/weak-secrets/jwt.secrets.public.txt');
-const WORDS = join(import.meta.dirname, 'common-words.txt');
+const WORDS = join(import.meta.dirname, 'usual-words.txt');
 
 // As in lib/keys/weak-secret-filter.ts, where the reasons are.
 const TABLES = { short: 46, long: 52 };
@@ -252,11 +252,11 @@ export const LETTER_STATISTICS = {
 `,
   );
   writeFileSync(
-    join(folder, 'common-words.data.ts'),
+    join(folder, 'usual-words.data.ts'),
     `${HEADER}
 
-/** Common words and how often they occur in secrets, as lib/keys/word-model.ts reads them. */
-export const COMMON_WORDS = {
+/** Usual words and how often they occur in secrets, as lib/keys/word-model.ts reads them. */
+export const USUAL_WORDS = {
   ${chunks('data', makeWords(secrets, words))}
 } as const;
 `,
