@@ -18,6 +18,7 @@ import { RouteAudit } from '../lib/guard/route-audit.js';
 import { JwtHardeningModule } from '../lib/jwt-hardening.module.js';
 import { resolveExtras } from '../lib/jwt-hardening.module-definition.js';
 import { Clock, SystemClock } from '../lib/kernel/clock.js';
+import { CoordinatedClock } from '../lib/kernel/coordinated-clock.js';
 import { ConfigError } from '../lib/kernel/errors.js';
 import { KeyRingService } from '../lib/keys/key-ring.service.js';
 import { TokenService } from '../lib/tokens/token.service.js';
@@ -290,7 +291,8 @@ describe('what the module provides', () => {
     for (const type of [KeyRingService, TokenService, SecurityEvents, AuthGuard, RouteAudit]) {
       expect(module.get(type)).toBeInstanceOf(type);
     }
-    expect(module.get(Clock)).toBeInstanceOf(SystemClock);
+    expect(module.get(Clock)).toBeInstanceOf(CoordinatedClock);
+    expect(Math.abs(module.get(Clock).now() - new SystemClock().now())).toBeLessThan(1_000);
   });
 
   it('can be overridden in tests, the clock too', async () => {

@@ -4,8 +4,12 @@ import * as fc from 'fast-check';
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 
 import { TokenError } from '../../lib/kernel/errors.js';
-import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../../lib/keys/algorithms.js';
-import type { PrivateJwk, SigningKey } from '../../lib/keys/key-material.js';
+import {
+  ASYMMETRIC_ALGORITHMS,
+  SIGNING_ALGORITHMS,
+  type SigningAlgorithm,
+} from '../../lib/keys/algorithms.js';
+import { isAvailable, type PrivateJwk, type SigningKey } from '../../lib/keys/key-material.js';
 import { AUDIENCE, ISSUER } from '../support/guarded-app.js';
 import { TestClock } from '../support/test-clock.js';
 import { forge, type Issuer, newPrivateJwk, openIssuer } from '../support/token-mother.js';
@@ -18,6 +22,8 @@ import { forge, type Issuer, newPrivateJwk, openIssuer } from '../support/token-
 const LEEWAY = 10;
 const REQUIRED = ['exp', 'iat', 'iss', 'aud', 'sub', 'jti', 'client_id'];
 const CASES = 400;
+/** The secret of HS256 is in no JWKS for jose to verify with. */
+const ALGORITHMS = ASYMMETRIC_ALGORITHMS.filter(isAvailable);
 
 interface Bench extends Issuer {
   readonly key: SigningKey;
@@ -49,7 +55,7 @@ async function openBench(algorithm: SigningAlgorithm): Promise<Bench> {
 }
 
 beforeAll(async () => {
-  for (const algorithm of SIGNING_ALGORITHMS) benches.set(algorithm, await openBench(algorithm));
+  for (const algorithm of ALGORITHMS) benches.set(algorithm, await openBench(algorithm));
 }, 60_000);
 
 function benchOf(algorithm: SigningAlgorithm): Bench {
@@ -136,7 +142,7 @@ function claimsAround(now: number): fc.Arbitrary<Record<string, unknown>> {
 function headerAround({ key }: Bench): fc.Arbitrary<Record<string, unknown>> {
   const otherAlgorithms = SIGNING_ALGORITHMS.filter((name) => name !== key.row.name);
   return fc.record({
-    alg: member(fc.constant(key.row.name), fc.constantFrom(...otherAlgorithms, 'none', 'HS256')),
+    alg: member(fc.constant(key.row.name), fc.constantFrom(...otherAlgorithms, 'none', 'HS512')),
     typ: member(
       fc.constantFrom('at+jwt', 'AT+JWT', 'application/at+jwt', 'Application/At+Jwt'),
       fc.constantFrom('JWT', 'at+jwt;x', 'application/application/at+jwt', '/at+jwt', 'at+JWT '),
@@ -153,7 +159,7 @@ function withoutAbsent(members: Record<string, unknown>): Record<string, unknown
 }
 
 describe('differential test against jose', () => {
-  it.each(SIGNING_ALGORITHMS)('%s: what we accept, jose accepts', async (algorithm) => {
+  it.each(ALGORITHMS)('%s: what we accept, jose accepts', async (algorithm) => {
     const bench = benchOf(algorithm);
     let cases = 0;
     let accepted = 0;
@@ -175,7 +181,7 @@ describe('differential test against jose', () => {
     expect(accepted / cases).toBeGreaterThan(0.2);
   });
 
-  it.each(SIGNING_ALGORITHMS)('%s: jose accepts what we issue', async (algorithm) => {
+  it.each(ALGORITHMS)('%s: jose accepts what we issue', async (algorithm) => {
     const bench = benchOf(algorithm);
     const { token } = await bench.tokens.sign({ sub: 'user-1', client_id: 'web', scope: 'a b' });
     expect(await joseObjects(bench, token)).toBeUndefined();

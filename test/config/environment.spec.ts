@@ -39,7 +39,7 @@ describe('optionsFromEnvironment', () => {
     const options = await read({ JWT_SIGNING_JWK: JSON.stringify(jwk) });
     expect(options).toMatchObject({ keys: { signingKey: jwk } });
     const { keys } = await resolveConfig(options, 'test');
-    expect(keys.signingKey?.kid).toBe(jwk.kid);
+    expect(keys.staticKeys?.signing.kid).toBe(jwk.kid);
   });
 
   it('several variables of one section', async () => {

@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+
 import {
   Controller,
   Get,
@@ -123,10 +125,14 @@ describe('every way to give the options runs on them', () => {
   });
 
   it('one storage for two applications is one key ring', async () => {
-    const storage = memoryStorage();
+    const shared: JwtHardeningOptions = {
+      ...OPTIONS,
+      storage: memoryStorage(),
+      keys: { encryptionKeys: randomBytes(32).toString('base64url') },
+    };
     const [first, second] = [
-      await compile(JwtHardeningModule.forRoot({ ...OPTIONS, storage })),
-      await compile(JwtHardeningModule.forRoot({ ...OPTIONS, storage })),
+      await compile(JwtHardeningModule.forRoot(shared)),
+      await compile(JwtHardeningModule.forRoot(shared)),
     ];
     const { token } = await first.get(TokenService).sign({ sub: 'alice' });
     recordSecret(token);
@@ -136,6 +142,18 @@ describe('every way to give the options runs on them', () => {
       code: 'ERR_TOKEN_UNKNOWN_KEY',
     });
     await Promise.all([first, second, stranger].map((module) => module.close()));
+  });
+
+  it('one storage for two applications that share no key-encryption key stops the second', async () => {
+    const storage = memoryStorage();
+    const first = await compile(JwtHardeningModule.forRoot({ ...OPTIONS, storage }));
+    await expect(
+      compile(JwtHardeningModule.forRoot({ ...OPTIONS, storage })),
+    ).rejects.toMatchObject({ code: 'ERR_KEY_RING_UNREADABLE' });
+    const { token } = await first.get(TokenService).sign({ sub: 'alice' });
+    recordSecret(token);
+    expect((await first.get(TokenService).verify(token)).subject).toBe('alice');
+    await first.close();
   });
 });
 

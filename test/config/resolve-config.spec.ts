@@ -2,10 +2,11 @@ import { generateKeyPairSync } from 'node:crypto';
 
 import * as fc from 'fast-check';
 
-import { resolveConfig } from '../../lib/config/resolve-config.js';
+import { resolveConfig, type ResolvedConfig } from '../../lib/config/resolve-config.js';
 import { ConfigError } from '../../lib/kernel/errors.js';
-import { SIGNING_ALGORITHMS } from '../../lib/keys/algorithms.js';
-import type { PrivateJwk } from '../../lib/keys/key-material.js';
+import { ASYMMETRIC_ALGORITHMS, SIGNING_ALGORITHMS } from '../../lib/keys/algorithms.js';
+import { isAvailable, type PrivateJwk } from '../../lib/keys/key-material.js';
+import { KeyProtector } from '../../lib/keys/key-protector.js';
 import { memoryStorage } from '../../lib/storage/memory/memory-storage.js';
 import { newPrivateJwk } from '../support/token-mother.js';
 import { pathsOf, problemsOf, refusalOf, REQUIRED, resolve, saidOf } from './config-problems.js';
@@ -35,10 +36,16 @@ beforeAll(async () => {
 
 describe('the defaults', () => {
   it('are the documented ones', async () => {
-    const { keys, tokens, storage } = await resolve();
+    const { keys, tokens, storage, trust } = await resolve();
     expect(keys).toEqual({
-      algorithm: 'ES256',
-      signingKey: null,
+      algorithms: ['ES256'],
+      staticKeys: null,
+      owner: { issuer: REQUIRED.issuer, environment: 'test' },
+      protector: expect.any(KeyProtector),
+      vault: null,
+      // A storage in this process is always heard of.
+      maxLag: Infinity,
+      onStale: 'reject',
       rotateEvery: 30 * DAY,
       publishAhead: DAY,
       retainFor: DAY,
@@ -55,24 +62,49 @@ describe('the defaults', () => {
       requiredClaims: [],
       allowClaims: new Set(),
       verifiedCacheEntries: 10_000,
+      derivationPeriod: null,
+      trusted: [],
     });
+    expect(trust).toEqual([]);
+    expect(keys.protector.isClear).toBe(false);
     expect(storage.name).toBe('memoryStorage()');
   });
 
   it('are the same for an option that is undefined, and for empty sections', async () => {
     const undefinedOptions = {
       profile: undefined,
-      keys: { algorithm: undefined, signingKey: undefined, rotateEvery: undefined },
+      keys: {
+        algorithm: undefined,
+        signingKey: undefined,
+        previousKeys: undefined,
+        vault: undefined,
+        encryptionKeys: undefined,
+        environment: undefined,
+        derivation: undefined,
+        rotateEvery: undefined,
+      },
       tokens: { accessTtl: undefined, clientId: undefined, verifiedCache: undefined },
       storage: undefined,
+      outage: undefined,
+      trust: undefined,
     };
     const [plain, emptied, undef] = await Promise.all([
       resolve(),
-      resolve({ keys: {}, tokens: { verifiedCache: {} } }),
+      resolve({ keys: {}, tokens: { verifiedCache: {} }, outage: {}, trust: [] }),
       resolve(undefinedOptions),
     ]);
-    expect([emptied.keys, emptied.tokens]).toEqual([plain.keys, plain.tokens]);
-    expect([undef.keys, undef.tokens]).toEqual([plain.keys, plain.tokens]);
+    // What seals the ring is random, and another one for every configuration.
+    const known = ({ keys: { protector: _, ...keys }, tokens, trust }: ResolvedConfig): unknown => [
+      keys,
+      tokens,
+      trust,
+    ];
+    expect(known(emptied)).toEqual(known(plain));
+    expect(known(undef)).toEqual(known(plain));
+    const sealed = await plain.keys.protector.seal('{}');
+    await expect(emptied.keys.protector.open(sealed)).rejects.toMatchObject({
+      code: 'ERR_KEY_RING_UNREADABLE',
+    });
   });
 
   it.each([
@@ -83,7 +115,9 @@ describe('the defaults', () => {
     ['staging', 'silent'],
     ['', 'silent'],
   ])('print the route table for NODE_ENV %j: %s', async (nodeEnv, printRoutes) => {
-    expect(await resolveConfig(REQUIRED, nodeEnv)).toMatchObject({ printRoutes });
+    const storage = memoryStorage({ dangerouslyAllowInProduction: true });
+    const options = { ...REQUIRED, storage };
+    expect(await resolveConfig(options, nodeEnv)).toMatchObject({ printRoutes });
   });
 
   it('give every configuration a storage of its own', async () => {
@@ -103,7 +137,10 @@ describe('accepted', () => {
     ['audience', 'a'.repeat(255)],
     ['audience', 'Zürich API'],
     ['profile', 'service'],
-    ...SIGNING_ALGORITHMS.map((algorithm) => ['keys.algorithm', algorithm] as const),
+    ['profile', 'monolith'],
+    ...ASYMMETRIC_ALGORITHMS.filter(isAvailable).map(
+      (algorithm) => ['keys.algorithm', algorithm] as const,
+    ),
     ['keys.rotateEvery', '400d'],
     ['keys.rotateEvery', '86400001ms'],
     ['keys.retainFor', '400d'],
@@ -168,16 +205,19 @@ describe('accepted', () => {
     ['a PEM', () => ({ pem, algorithm: 'Ed25519', kid: 'pem-1' }), 'Ed25519', 'pem-1'],
   ])('%s as signing key, which decides the algorithm', async (_kind, key, algorithm, kid) => {
     const { keys } = await resolve({ keys: { signingKey: key() } });
-    expect(keys.algorithm).toBe(algorithm);
-    expect(keys.signingKey).toMatchObject({ kid, row: { name: algorithm } });
+    expect(keys.algorithms).toEqual([algorithm]);
+    expect(keys.staticKeys).toMatchObject({
+      signing: { kid, row: { name: algorithm } },
+      previous: [],
+    });
   });
 
   it('a signing key that leaves its algorithm to keys.algorithm', async () => {
     const { alg: _, ...unnamed } = jwk;
     const { keys } = await resolve({ keys: { algorithm: 'ES256', signingKey: unnamed } });
-    expect(keys.signingKey?.row.name).toBe('ES256');
+    expect(keys.staticKeys?.signing.row.name).toBe('ES256');
     const named = await resolve({ keys: { algorithm: 'EdDSA', signingKey: { pem } } });
-    expect(named.keys.algorithm).toBe('EdDSA');
+    expect(named.keys.algorithms).toEqual(['EdDSA']);
   });
 });
 
@@ -293,8 +333,9 @@ describe('refused, with what it is and what to write instead', () => {
   });
 
   it.each([
-    ['profile', ['monolith', '', null, 1, 'SERVICE', ['service'], {}]],
-    ['keys.algorithm', ['HS256', 'none', 'es256', '', null, 256, ['ES256'], 'constructor']],
+    ['profile', ['monolit', 'legacy', '', null, 1, 'SERVICE', ['service'], {}]],
+    ['outage.onStale', ['accept', 'REJECT', '', null, true, ['reject']]],
+    ['keys.algorithm', ['HS512', 'none', 'es256', '', null, 256, {}, 'constructor']],
   ])('%s that is none of its values', async (path, values) => {
     for (const value of values) {
       const problems = await problemsOf(resolve(at(path, value)));
@@ -336,7 +377,8 @@ describe('an unknown option is refused with the nearest known name', () => {
     ['token', 'tokens'],
     ['storge', 'storage'],
     ['profil', 'profile'],
-    ['keys.alg', ''],
+    ['keys.alg', 'vault'],
+    ['keys.algorithim', 'algorithm'],
     ['keys.algorithms', 'algorithm'],
     ['keys.signingkey', 'signingKey'],
     ['keys.rotateevery', 'rotateEvery'],
@@ -389,7 +431,7 @@ describe('an unknown option is refused with the nearest known name', () => {
     ]);
     await expect(
       resolve({ keys: { signingKey: { ...jwk, ext: true, comment: 'mine' } } }),
-    ).resolves.toHaveProperty('keys.algorithm', 'ES256');
+    ).resolves.toHaveProperty('keys.algorithms', ['ES256']);
   });
 });
 
@@ -400,7 +442,7 @@ describe('all problems are reported at once', () => {
         {
           issuer: '',
           audiance: 'api',
-          profile: 'monolith',
+          profile: 'monolit',
           keys: {
             algorithm: 'HS256',
             rotateEvery: 30,
@@ -718,13 +760,30 @@ describe('resolveConfig is total', () => {
     ),
     fc.record({ pem: value, algorithm: value }, { requiredKeys: ['pem'] }),
   );
+  const trusted = fc.record(
+    {
+      issuer: fc.oneof(fc.constantFrom('https://issuer.example', 'https://other.example'), value),
+      jwksUri: fc.oneof(fc.constant(`https://other.example/${SECRET}`), fc.webUrl(), value),
+      audience: value,
+      algorithms: fc.oneof(value, fc.array(fc.constantFrom(...SIGNING_ALGORITHMS))),
+      tokenTypes: value,
+      maxLifetime: value,
+      requiredClaims: value,
+      pins: fc.oneof(value, fc.record({ publicKeys: value })),
+      cacheFor: value,
+      staleFor: value,
+      timeout: value,
+      cooldown: value,
+    },
+    { requiredKeys: [] },
+  );
   const options = fc.oneof(
     anything,
     fc.record(
       {
         issuer: fc.oneof(fc.constant('https://issuer.example'), value),
         audience: fc.oneof(fc.constant('api'), value),
-        profile: value,
+        profile: fc.oneof(fc.constantFrom('service', 'monolith'), value),
         keys: fc.oneof(
           value,
           fc.record(
@@ -735,6 +794,11 @@ describe('resolveConfig is total', () => {
               publishAhead: value,
               retainFor: value,
               jwksMaxAge: value,
+              previousKeys: fc.oneof(value, fc.array(signingKey, { maxLength: 3 })),
+              vault: value,
+              encryptionKeys: fc.oneof(value, fc.array(value, { maxLength: 3 })),
+              environment: value,
+              derivation: fc.oneof(value, fc.record({ period: value })),
             },
             { requiredKeys: [] },
           ),
@@ -756,6 +820,8 @@ describe('resolveConfig is total', () => {
           ),
         ),
         storage: fc.oneof(fc.constant(undefined), value),
+        outage: fc.oneof(value, fc.record({ maxLag: value, onStale: value })),
+        trust: fc.oneof(value, fc.array(fc.oneof(value, trusted), { maxLength: 3 })),
       },
       { requiredKeys: [] },
     ),

@@ -7,6 +7,7 @@ import {
 import { breakLog, captureLog, type LogLine } from './captured-log.js';
 
 const at = new Date(Date.UTC(2026, 10, 22));
+const issuer = 'https://other.example';
 const key = { at, kid: 'key-1', algorithm: 'ES256' };
 
 /** Compiles only while every type of event has its row. */
@@ -41,6 +42,94 @@ const ROWS: {
     event: { at, type: 'key.unavailable', code: 'ERR_KEY_RING_UNAVAILABLE', detail: 'the store' },
     level: 'error',
     text: 'key.unavailable code=ERR_KEY_RING_UNAVAILABLE detail="the store"',
+  },
+  'key.compromised': {
+    event: { ...key, type: 'key.compromised' },
+    level: 'warn',
+    text: 'key.compromised kid=key-1 algorithm=ES256',
+  },
+  'key.restored': {
+    event: { at, type: 'key.restored', lost: 'newest changes' },
+    level: 'warn',
+    text: 'key.restored lost="newest changes"',
+  },
+  'key.rewrapped': { event: { at, type: 'key.rewrapped' }, level: 'log', text: 'key.rewrapped' },
+  'key.unreadable': {
+    event: { at, type: 'key.unreadable', code: 'ERR_KEY_RING_CORRUPT', detail: 'no key signs' },
+    level: 'error',
+    text: 'key.unreadable code=ERR_KEY_RING_CORRUPT detail="no key signs"',
+  },
+  'key.available': { event: { at, type: 'key.available' }, level: 'log', text: 'key.available' },
+  'key.stale': {
+    event: { at, type: 'key.stale', onStale: 'acceptWithAlert' },
+    level: 'error',
+    text: 'key.stale onStale=acceptWithAlert',
+  },
+  'key.undestroyed': {
+    event: { at, type: 'key.undestroyed', kid: 'key-1', detail: 'the key vault failed' },
+    level: 'warn',
+    text: 'key.undestroyed kid=key-1 detail="the key vault failed"',
+  },
+  'clock.skewed': {
+    event: { at, type: 'clock.skewed', skew: -90_000, verdict: 'followed' },
+    level: 'warn',
+    text: 'clock.skewed skew=-90000 verdict=followed',
+  },
+  'issuer.rotated': {
+    event: { at, type: 'issuer.rotated', issuer, added: ['a', 'b'], removed: [], replaced: ['c'] },
+    level: 'log',
+    text: 'issuer.rotated issuer="https://other.example" added="a,b" removed="" replaced=c',
+  },
+  'issuer.keySkipped': {
+    event: { at, type: 'issuer.keySkipped', issuer, kid: null, fault: 'no-kid' },
+    level: 'warn',
+    text: 'issuer.keySkipped issuer="https://other.example" kid=null fault=no-kid',
+  },
+  'issuer.secretPublished': {
+    event: { at, type: 'issuer.secretPublished', issuer, kid: 'k', fault: 'symmetric' },
+    level: 'error',
+    text: 'issuer.secretPublished issuer="https://other.example" kid=k fault=symmetric',
+  },
+  'issuer.unavailable': {
+    event: {
+      at,
+      type: 'issuer.unavailable',
+      issuer,
+      failure: 'status',
+      detail: 'status 500',
+      failures: 3,
+      usableUntil: null,
+    },
+    level: 'warn',
+    text: 'issuer.unavailable issuer="https://other.example" failure=status detail="status 500" failures=3 usableUntil=null',
+  },
+  'issuer.available': {
+    event: { at, type: 'issuer.available', issuer, failures: 3 },
+    level: 'log',
+    text: 'issuer.available issuer="https://other.example" failures=3',
+  },
+  'pin.mismatched': {
+    event: {
+      at,
+      type: 'pin.mismatched',
+      issuer,
+      certificate: 'sha256/AA',
+      publicKey: 'sha256/BB',
+      failures: 1,
+      usableUntil: at,
+    },
+    level: 'error',
+    text: 'pin.mismatched issuer="https://other.example" certificate="sha256/AA" publicKey="sha256/BB" failures=1 usableUntil=2026-11-22T00:00:00.000Z',
+  },
+  'store.down': {
+    event: { at, type: 'store.down', store: 'redisStorage()', detail: 'refused' },
+    level: 'error',
+    text: 'store.down store="redisStorage()" detail=refused',
+  },
+  'store.up': {
+    event: { at, type: 'store.up', store: 'redisStorage()', downFor: 5_000 },
+    level: 'log',
+    text: 'store.up store="redisStorage()" downFor=5000',
   },
   'token.issued': {
     event: { at, type: 'token.issued', kind: 'access', kid: 'key-1', jti: 'id_1', expiresAt: at },

@@ -275,8 +275,20 @@ describe.each(ADAPTERS)('the sample app on %s', (adapter) => {
     expect(answer.status).toBe(200);
     expect(json(answer)).toEqual({
       status: 'ok',
-      storage: 'memoryStorage()',
-      key_ring: { mode: 'rotating', keys: { published: 1, signing: 1, verifying: 0 } },
+      storage: {
+        name: 'memoryStorage()',
+        state: 'up',
+        since: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+        detail: 'in this process',
+        lag_ms: expect.any(Number),
+      },
+      key_ring: {
+        mode: 'rotating',
+        status: 'ok',
+        problem: null,
+        keys: { published: 1, signing: 1, verifying: 0, compromised: 0 },
+      },
+      trusted_issuers: [],
     });
   });
 

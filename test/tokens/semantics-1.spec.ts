@@ -1,6 +1,12 @@
+import { randomBytes } from 'node:crypto';
+
 import { ConfigError, TokenError, type TokenErrorCode } from '../../lib/kernel/errors.js';
-import { findAlgorithm, SIGNING_ALGORITHMS } from '../../lib/keys/algorithms.js';
-import type { SigningKey } from '../../lib/keys/key-material.js';
+import {
+  ASYMMETRIC_ALGORITHMS,
+  findAlgorithm,
+  SIGNING_ALGORITHMS,
+} from '../../lib/keys/algorithms.js';
+import { isAvailable, type SigningKey } from '../../lib/keys/key-material.js';
 import type { ClaimInput } from '../../lib/tokens/claims.js';
 import { AUDIENCE, ISSUER } from '../support/guarded-app.js';
 import {
@@ -410,13 +416,28 @@ describe('encryption', () => {
 });
 
 describe('always', () => {
-  it('only asymmetric algorithms are on offer', () => {
-    expect(SIGNING_ALGORITHMS.filter((name) => !/^(?:ES|RS|PS)\d{3}$|^Ed/.test(name))).toEqual([]);
+  it('only asymmetric algorithms are on offer, unless a shared-secret profile was chosen', async () => {
+    const others = SIGNING_ALGORITHMS.filter((name) => !/^(?:ES|RS|PS)\d{3}$|^Ed|^ML-/.test(name));
+    expect(others).toEqual(['HS256']);
+    for (const keys of [
+      { algorithm: 'HS256' },
+      { algorithm: ['ES256', 'HS256'] },
+      {
+        signingKey: {
+          kty: 'oct',
+          kid: 'k',
+          alg: 'HS256',
+          k: randomBytes(32).toString('base64url'),
+        },
+      },
+    ] as const) {
+      await expect(openIssuer({ keys })).rejects.toMatchObject({ code: 'ERR_CONFIG_INVALID' });
+    }
   });
 
   it.each([
     'none',
-    'HS256',
+    'hs256',
     'HS384',
     'HS512',
     'es256',
@@ -621,7 +642,7 @@ describe('issued tokens', () => {
     expect(new Set(lifetimes).size).toBeGreaterThan(10);
   });
 
-  it.each(SIGNING_ALGORITHMS.filter((name) => !/^[RP]S/.test(name)))(
+  it.each(ASYMMETRIC_ALGORITHMS.filter((name) => !/^[RP]S/.test(name) && isAvailable(name)))(
     'signed with %s, are accepted by who issued them',
     async (algorithm) => {
       const { tokens } = await openIssuer({ keys: { signingKey: await newPrivateJwk(algorithm) } });

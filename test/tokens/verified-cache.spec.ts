@@ -1,13 +1,27 @@
 import { generateSigningKey, type SigningKey } from '../../lib/keys/key-material.js';
 import type { VerifiedClaims } from '../../lib/tokens/claims.js';
+import { type IssuerKeys, OwnKeys } from '../../lib/tokens/issuer-keys.js';
 import { VerifiedCache } from '../../lib/tokens/verified-cache.js';
 import { VerifiedToken } from '../../lib/tokens/verified-token.js';
+import { newPrivateJwk, openIssuer } from '../support/token-mother.js';
 
 describe('VerifiedCache (SEMANTICS 12: a cache whose key can collide or that outlives revocation)', () => {
   let key: SigningKey;
+  let issuer: IssuerKeys;
 
   beforeAll(async () => {
     key = await generateSigningKey('Ed25519');
+    const { keyRing } = await openIssuer({ keys: { signingKey: await newPrivateJwk('Ed25519') } });
+    issuer = new OwnKeys(
+      {
+        issuer: 'https://issuer.example',
+        audiences: ['https://api.example'],
+        leeway: 10,
+        maxLifetime: 3_600,
+        requiredClaims: [],
+      },
+      keyRing,
+    );
   });
 
   function verified(subject: string): VerifiedToken {
@@ -24,7 +38,7 @@ describe('VerifiedCache (SEMANTICS 12: a cache whose key can collide or that out
 
   it('finds the entry of exactly this token', () => {
     const cache = new VerifiedCache(10);
-    const entry = { token: 'aaa.bbb.sig', key, verified: verified('alice') };
+    const entry = { token: 'aaa.bbb.sig', issuer, key, verified: verified('alice') };
     cache.remember(entry);
 
     expect(cache.find('aaa.bbb.sig')).toBe(entry);
@@ -44,7 +58,7 @@ describe('VerifiedCache (SEMANTICS 12: a cache whose key can collide or that out
     'does not let a token with an equal signature part and %s answer for it (CVE-2026-35039)',
     (_, forged) => {
       const cache = new VerifiedCache(10);
-      cache.remember({ token: 'aaa.bbb.sig', key, verified: verified('alice') });
+      cache.remember({ token: 'aaa.bbb.sig', issuer, key, verified: verified('alice') });
 
       expect(cache.find(forged)).toBeUndefined();
     },
@@ -52,8 +66,8 @@ describe('VerifiedCache (SEMANTICS 12: a cache whose key can collide or that out
 
   it('keeps the later of two tokens that collide, and never mixes them', () => {
     const cache = new VerifiedCache(10);
-    cache.remember({ token: 'aaa.bbb.sig', key, verified: verified('alice') });
-    cache.remember({ token: 'xxx.yyy.sig', key, verified: verified('bob') });
+    cache.remember({ token: 'aaa.bbb.sig', issuer, key, verified: verified('alice') });
+    cache.remember({ token: 'xxx.yyy.sig', issuer, key, verified: verified('bob') });
 
     expect(cache.find('aaa.bbb.sig')).toBeUndefined();
     expect(cache.find('xxx.yyy.sig')?.verified.subject).toBe('bob');
@@ -63,7 +77,7 @@ describe('VerifiedCache (SEMANTICS 12: a cache whose key can collide or that out
   it('is bounded: the least recently used entry goes first', () => {
     const cache = new VerifiedCache(2);
     const remember = (id: string): void =>
-      cache.remember({ token: `a.b.${id}`, key, verified: verified(id) });
+      cache.remember({ token: `a.b.${id}`, issuer, key, verified: verified(id) });
     remember('1');
     remember('2');
     cache.find('a.b.1');
@@ -78,7 +92,7 @@ describe('VerifiedCache (SEMANTICS 12: a cache whose key can collide or that out
   it('holds its bound under a flood', () => {
     const cache = new VerifiedCache(100);
     for (let index = 0; index < 10_000; index++) {
-      cache.remember({ token: `a.b.${index}`, key, verified: verified('flood') });
+      cache.remember({ token: `a.b.${index}`, issuer, key, verified: verified('flood') });
     }
 
     expect(cache.size).toBe(100);
@@ -86,7 +100,7 @@ describe('VerifiedCache (SEMANTICS 12: a cache whose key can collide or that out
 
   it('forgets', () => {
     const cache = new VerifiedCache(2);
-    cache.remember({ token: 'a.b.c', key, verified: verified('alice') });
+    cache.remember({ token: 'a.b.c', issuer, key, verified: verified('alice') });
     cache.forget('a.b.c');
     cache.forget('never.was.there');
 

@@ -84,10 +84,28 @@ const OPTIONS: readonly Row[] = [
     because: /string/,
   },
   {
-    rule: 'a shared-secret algorithm is not on offer in this profile',
-    right: withKeys(`algorithm: 'PS256'`),
-    wrong: withKeys(`algorithm: 'HS256'`),
-    because: /HS256/,
+    rule: 'of shared-secret algorithms, HS256 alone is on offer',
+    right: `${withKeys(`algorithm: 'HS256'`)}; ${withKeys(`algorithm: 'PS256'`)}`,
+    wrong: withKeys(`algorithm: 'HS512'`),
+    because: /HS512/,
+  },
+  {
+    rule: 'a list of algorithms names at least one',
+    right: withKeys(`algorithm: ['ES256', 'Ed25519']`),
+    wrong: withKeys('algorithm: []'),
+    because: /never\[\]|\[\]/,
+  },
+  {
+    rule: 'a derivation has a period, with a unit',
+    right: withKeys(`derivation: { period: '1d' }`),
+    wrong: withKeys('derivation: { period: 86400 }'),
+    because: /number/,
+  },
+  {
+    rule: 'a key-encryption key is text, and a clear ring an explicit null',
+    right: `${withKeys('encryptionKeys: null')}; ${withKeys(`encryptionKeys: ['a', null]`)}`,
+    wrong: withKeys('encryptionKeys: false'),
+    because: /false|boolean/,
   },
   {
     rule: 'alg none does not exist',
