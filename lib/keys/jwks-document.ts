@@ -89,7 +89,10 @@ export async function readJwksDocument(
   if (new Set(kids).size !== kids.length) throw new JwksDocumentError('duplicate-kid');
 
   const rows = [...new Set(algorithms)].map(algorithmRow);
-  const read = await Promise.all(jwks.map((jwk) => readKey(jwk, rows)));
+  const read: (VerificationKey | SkippedKey)[] = [];
+  // One after the other: to check a point takes milliseconds of the main thread, and requests get
+  // their turn in between.
+  for (const jwk of jwks) read.push(await readKey(jwk, rows));
   const notObjects = members.length - jwks.length;
   const skipped: readonly SkippedKey[] = [
     ...read.filter((key) => 'fault' in key),

@@ -418,7 +418,10 @@ describe('a server is not recognised', () => {
     const before = process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
     process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
     try {
-      expect((await refusal(get(overrides))).failure).toBe('certificate-refused');
+      const error = await refusal(get(overrides));
+      expect(error.failure).toBe('certificate-refused');
+      // By the handshake itself, which names the fault, and not only by our look at it afterwards.
+      expect(error.message).toMatch(/\([A-Z_]+\)\.$/);
     } finally {
       if (before === undefined) delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
       else process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = before;
