@@ -1,5 +1,3 @@
-import type { ChainableCommander } from 'ioredis';
-
 import type { Clock } from '../../kernel/clock.js';
 import type { LuaScript } from './lua-script.js';
 import { OutageWatch } from './outage-watch.js';
@@ -197,23 +195,22 @@ async function runScript(
   }
 }
 
-/** `WAIT` speaks of what its own connection wrote before: both go out together. */
+/**
+ * `WAIT` speaks of what its own connection wrote before: both go out together. By its text, because
+ * an unknown name would cost the wait twice.
+ */
 async function runReplicated(
   client: RedisClient,
   { script, keys, args }: ScriptCall,
   { replicas, waitFor }: { readonly replicas: number; readonly waitFor: number },
 ): Promise<unknown> {
-  const send = async (pipeline: ChainableCommander): Promise<readonly unknown[]> => {
-    const results = await pipeline.wait(replicas, waitFor).exec();
-    return (results ?? []).map(([error, reply]) => {
-      if (error !== null) throw error;
-      return reply;
-    });
-  };
-  try {
-    return await send(client.pipeline().evalsha(script.sha, keys.length, ...keys, ...args));
-  } catch (error) {
-    if (!isUnknownScript(error)) throw error;
-    return send(client.pipeline().eval(script.text, keys.length, ...keys, ...args));
-  }
+  const results = await client
+    .pipeline()
+    .eval(script.text, keys.length, ...keys, ...args)
+    .wait(replicas, waitFor)
+    .exec();
+  return (results ?? []).map(([error, reply]) => {
+    if (error !== null) throw error;
+    return reply;
+  });
 }

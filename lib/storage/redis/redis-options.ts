@@ -237,7 +237,7 @@ function isRedisClient(value: unknown): value is RedisClient {
 
 function isRedisUrl(text: string): boolean {
   // ioredis would take a query for options, of which none was checked.
-  if (!URL.canParse(text) || text.includes('?') || text.includes('#')) return false;
+  if (!URL.canParse(text) || /[?#\s]/.test(text)) return false;
   const { protocol, hostname, pathname } = new URL(text);
   return /^rediss?:$/.test(protocol) && hostname !== '' && /^(?:\/\d{0,4})?$/.test(pathname);
 }

@@ -1,0 +1,169 @@
+import { Redis } from 'ioredis';
+
+import { redisStorage } from '../../../lib/storage/redis/redis-storage.js';
+import type { Storage } from '../../../lib/storage/storage.js';
+import {
+  describeWithRedis,
+  eventually,
+  type RedisServer,
+  startRedis,
+} from '../../support/redis-server.js';
+import { carried, digest } from './steady-load.js';
+
+const HOUR = 3_600_000;
+
+describeWithRedis('redisStorage() leaves nothing behind', () => {
+  let server: RedisServer;
+  let storage: Storage;
+  let admin: Redis;
+
+  beforeAll(async () => {
+    server = await startRedis();
+    admin = new Redis(server.url);
+  });
+
+  afterAll(async () => {
+    admin.disconnect();
+    await server.stop();
+  });
+
+  beforeEach(async () => {
+    await admin.flushall();
+    storage = redisStorage({
+      url: server.url,
+      keyPrefix: 'app-1-:',
+      deadline: '2s',
+      maxPending: 5_000,
+    });
+  });
+
+  afterEach(() => storage.close());
+
+  it('writes only under its prefix, and every key expires but that of the ring', async () => {
+    const { keyStore, revocationLog, sessionStore, replayStore, attemptStore } = carried(storage);
+    await keyStore.replace({ expectedVersion: null, ring: 'r' });
+    await revocationLog.append({ data: 'd', expiresAt: Date.now() + HOUR });
+    await startSession(sessionStore, 'kept', HOUR);
+    await startSession(sessionStore, 'misused', HOUR);
+    await present(sessionStore, 'misused', 'forged');
+    await replayStore.claimOnce({ key: 'k', expiresAt: Date.now() + HOUR });
+    await attemptStore.record({ key: 'k', window: HOUR, runsFrom: 'first' });
+    const keys = await admin.keys('*');
+    expect(keys.length).toBeGreaterThan(7);
+    for (const key of keys) {
+      expect(key.startsWith('app-1-:')).toBe(true);
+      expect((await admin.pttl(key)) > 0).toBe(!key.endsWith('{keyring}'));
+    }
+  });
+
+  it('stores nothing of a key that was claimed or counted but a digest', async () => {
+    const { replayStore, attemptStore } = carried(storage);
+    await replayStore.claimOnce({ key: 'alice@example.org', expiresAt: Date.now() + HOUR });
+    await attemptStore.record({ key: 'alice@example.org', window: HOUR, runsFrom: 'last' });
+    expect((await admin.keys('*')).filter((key) => key.includes('alice'))).toEqual([]);
+  });
+
+  it('keeps the log as short as its live entries, though the first one lives long', async () => {
+    const { revocationLog } = carried(storage);
+    await revocationLog.append({ data: 'long', expiresAt: Date.now() + HOUR });
+    const append = (): Promise<unknown> =>
+      revocationLog.append({ data: 'short', expiresAt: Date.now() + 50 });
+    let longest = 0;
+    for (let round = 0; round < 40; round++) {
+      await Promise.all(Array.from({ length: 50 }, append));
+      longest = Math.max(longest, await admin.xlen('app-1-:{log}:entries'));
+    }
+    await eventually('they have expired', async () => {
+      await append();
+      return (await admin.xlen('app-1-:{log}:entries')) < 20;
+    });
+    expect(longest).toBeLessThan(1_500);
+    const page = await revocationLog.read({ after: null, limit: 100 });
+    expect(page).toMatchObject({ verdict: 'read', atEnd: true });
+    expect(page.verdict === 'read' ? page.entries[0]?.data : undefined).toBe('long');
+  });
+
+  it('goes on from a position whose log has expired as a whole, and loses nothing', async () => {
+    const { revocationLog } = carried(storage);
+    const { position } = await revocationLog.append({ data: 'a', expiresAt: Date.now() + 100 });
+    await eventually('the log is gone', async () => (await admin.keys('*')).length === 0);
+    expect(await revocationLog.read({ after: position, limit: 10 })).toEqual({
+      verdict: 'read',
+      entries: [],
+      position: null,
+      atEnd: true,
+    });
+    await revocationLog.append({ data: 'b', expiresAt: Date.now() + HOUR });
+    expect(await revocationLog.read({ after: position, limit: 10 })).toMatchObject({
+      verdict: 'read',
+      entries: [{ data: 'b' }],
+    });
+  });
+
+  it.each(['entries', 'state'])('takes a log that lost its %s for lost', async (part) => {
+    const { revocationLog } = carried(storage);
+    const { position } = await revocationLog.append({ data: 'a', expiresAt: Date.now() + HOUR });
+    await admin.del(`app-1-:{log}:${part}`);
+    const request = { after: position, limit: 10 };
+    expect(await revocationLog.read(request)).toEqual({ verdict: 'lost' });
+    await revocationLog.append({ data: 'b', expiresAt: Date.now() + HOUR });
+    expect(await revocationLog.read(request)).toEqual({ verdict: 'lost' });
+  });
+
+  it('refuses an expiry more than 400 days ahead', async () => {
+    const entry = { data: 'a', expiresAt: Date.now() + 401 * 24 * HOUR };
+    await expect(carried(storage).revocationLog.append(entry)).rejects.toThrow(TypeError);
+  });
+
+  it('forgets the names of expired sessions while new ones come', async () => {
+    const { sessionStore } = carried(storage);
+    for (let index = 0; index < 300; index++) await startSession(sessionStore, `s${index}`, 30);
+    expect(await admin.zcard('app-1-:sessions:{owner}')).toBeLessThan(290);
+    await eventually('they are gone', async () => (await sessionStore.count()) === 0);
+    expect(await sessionStore.list('owner')).toEqual([]);
+    expect(await admin.zcard('app-1-:sessions:{owner}')).toBe(0);
+  });
+
+  it('remembers 32 generations of a session in less than a kilobyte', async () => {
+    const { sessionStore } = carried(storage);
+    await startSession(sessionStore, 'long', HOUR);
+    for (let generation = 0; generation < 200; generation++) {
+      await present(sessionStore, 'long', `secret-${generation}`, `secret-${generation + 1}`);
+    }
+    expect(await admin.memory('USAGE', 'app-1-:session:{owner}:long')).toBeLessThan(1_500);
+    expect(await present(sessionStore, 'long', 'secret-170')).toMatchObject({ misuse: 'older' });
+  });
+
+  it('counts sessions beside more other keys than one page holds', async () => {
+    const { sessionStore } = carried(storage);
+    const pipeline = admin.pipeline();
+    for (let index = 0; index < 3_000; index++) pipeline.set(`other-${index}`, '1');
+    await pipeline.exec();
+    await Promise.all(
+      Array.from({ length: 1_200 }, (_, index) => startSession(sessionStore, `s${index}`, HOUR)),
+    );
+    expect(await sessionStore.count()).toBe(1_200);
+  });
+});
+
+type SessionStore = ReturnType<typeof carried>['sessionStore'];
+
+function startSession(store: SessionStore, id: string, idleFor: number): Promise<boolean> {
+  const key = { owner: 'owner', id };
+  const token = { lineage: digest('l'), secret: digest('secret-0'), binding: null };
+  return store.create({ key, ...token, data: '', idleFor, absoluteFor: HOUR });
+}
+
+function present(
+  store: SessionStore,
+  id: string,
+  secret: string,
+  next = 'next',
+): ReturnType<SessionStore['rotate']> {
+  const key = { owner: 'owner', id };
+  return store.rotate({
+    presented: { key, lineage: digest('l'), secret: digest(secret), binding: null },
+    next: { secret: digest(next), sealed: next, data: null },
+    graceFor: 0,
+  });
+}
