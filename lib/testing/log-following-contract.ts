@@ -14,7 +14,10 @@ class Diary {
   lost = 0;
   readonly stop: () => void;
 
-  constructor(log: RevocationLog, after: string | null) {
+  constructor(
+    readonly log: RevocationLog,
+    readonly after: string | null,
+  ) {
     this.stop = log.follow({
       after,
       onEntries: (entries) => {
@@ -33,14 +36,14 @@ export const logFollowingContract: readonly Clause<RevocationLog>[] = [
     name: 'tells a follower of entries from whatever instance, and of nothing before its position',
     prove: async (trial) => {
       await appendMany(trial, 3);
-      const after = (await readAll(trial.one)).at(-1)?.position ?? null;
-      await following([trial.one, trial.other], after, async (diaries) => {
+      const logs = await fromTheirEnd([trial.one, trial.other]);
+      await following(logs, async (diaries) => {
         await append(trial, trial.one, 'a');
         await append(trial, trial.other, 'b');
         for (const { texts } of diaries) {
           await trial.until('a follower hears of both entries', () => texts.length >= 2);
         }
-        for (const { texts } of diaries) assert.deepEqual(texts, ['a', 'b']);
+        for (const { texts } of diaries) assert.deepEqual(texts.toSorted(), ['a', 'b']);
       });
     },
   },
@@ -48,7 +51,7 @@ export const logFollowingContract: readonly Clause<RevocationLog>[] = [
     name: 'tells a follower from the start of all there is',
     prove: async (trial) => {
       const texts = await appendMany(trial, 250);
-      await following([trial.other], null, async ([diary]) => {
+      await following(fromTheStart(trial.other), async ([diary]) => {
         await trial.until('it hears of all', () => (diary?.texts.length ?? 0) >= 250);
         assert.deepEqual(diary?.texts, texts);
       });
@@ -58,22 +61,20 @@ export const logFollowingContract: readonly Clause<RevocationLog>[] = [
     name: 'tells every follower of each entry exactly once, in the order of the log, under load',
     prove: async (trial) => {
       await appendMany(trial, 10);
-      const known = await readAll(trial.one);
-      const after = known.at(4)?.position ?? null;
-      const logs = [trial.one, trial.other, trial.other];
-      await following(logs, after, async (diaries) => {
+      const logs = await fromTheirEnd([trial.one, trial.other, trial.other]);
+      await following(logs, async (diaries) => {
         for (let round = 0; round < 10; round++) {
           await trial.parallel(20, (log, index) => append(trial, log, `${round}-${index}`));
         }
         for (const { texts } of diaries) {
-          await trial.until('a follower hears of all entries', () => texts.length >= 205);
+          await trial.until('a follower hears of all entries', () => texts.length >= 200);
         }
         await append(trial, trial.one, 'last');
         for (const { texts } of diaries) {
           await trial.until('a follower hears of the last', () => texts.includes('last'));
         }
-        const entries = await readAll(trial.other, after);
-        for (const { texts, positions } of diaries) {
+        for (const { log, after, texts, positions } of diaries) {
+          const entries = await readAll(log, after);
           assert.deepEqual(texts, entries.map(textOf));
           assert.deepEqual(
             positions,
@@ -89,21 +90,21 @@ export const logFollowingContract: readonly Clause<RevocationLog>[] = [
       const appending = trial.parallel(100, (log, index) => append(trial, log, `${index}`));
       const page = await trial.other.read({ after: null, limit: 10 });
       assert.equal(page.verdict, 'read');
-      await following([trial.other], page.position, async ([diary]) => {
+      await following([{ log: trial.other, after: page.position }], async ([diary]) => {
         await appending;
         const heard = (): readonly string[] => [
           ...page.entries.map(textOf),
           ...(diary?.texts ?? []),
         ];
         await trial.until('all were read or heard of', () => heard().length >= 100);
-        assert.deepEqual(heard(), (await readAll(trial.one)).map(textOf));
+        assert.deepEqual(heard(), (await readAll(trial.other)).map(textOf));
       });
     },
   },
   {
     name: 'tells a follower at the end that it is, about every second',
     prove: async (trial) => {
-      await following([trial.one], null, async ([diary]) => {
+      await following(fromTheStart(trial.one), async ([diary]) => {
         await trial.until('it hears that it is current', () => (diary?.current ?? 0) > 0);
         await append(trial, trial.other, 'a');
         await trial.until('it hears of the entry', () => diary?.texts.length === 1);
@@ -121,9 +122,9 @@ export const logFollowingContract: readonly Clause<RevocationLog>[] = [
       const entry = { data: 'a', expiresAt: trial.now() + MINUTE };
       const { position } = await elsewhere.append(entry);
       await append(trial, trial.one, 'b');
-      await following([trial.one], position, async ([diary]) => {
+      await following([{ log: trial.one, after: position }], async ([diary]) => {
         await trial.until('it hears that it is lost', () => (diary?.lost ?? 0) > 0);
-        await following([trial.one], null, async ([fresh]) => {
+        await following(fromTheStart(trial.one), async ([fresh]) => {
           await append(trial, trial.other, 'c');
           await trial.until('a follower hears of the entry', () => fresh?.texts.length === 2);
         });
@@ -142,7 +143,7 @@ export const logFollowingContract: readonly Clause<RevocationLog>[] = [
         onCurrent: () => {},
         onLost: () => {},
       });
-      await following([trial.one, trial.one], null, async ([ended, kept]) => {
+      await following(fromTheStart(trial.one, trial.one), async ([ended, kept]) => {
         ended?.stop();
         ended?.stop();
         const heard = ended?.current;
@@ -164,13 +165,28 @@ async function append(
   await log.append({ data, expiresAt: trial.now() + MINUTE });
 }
 
-/** Follows each of these logs while the work is done. */
+interface Start {
+  readonly log: RevocationLog;
+  readonly after: string | null;
+}
+
+function fromTheStart(...logs: readonly RevocationLog[]): readonly Start[] {
+  return logs.map((log) => ({ log, after: null }));
+}
+
+/** Each from the end of the log as its own instance sees it. */
+function fromTheirEnd(logs: readonly RevocationLog[]): Promise<readonly Start[]> {
+  return Promise.all(
+    logs.map(async (log) => ({ log, after: (await readAll(log)).at(-1)?.position ?? null })),
+  );
+}
+
+/** Follows each of these while the work is done. */
 async function following(
-  logs: readonly RevocationLog[],
-  after: string | null,
+  starts: readonly Start[],
   work: (diaries: readonly Diary[]) => Promise<void>,
 ): Promise<void> {
-  const diaries = logs.map((log) => new Diary(log, after));
+  const diaries = starts.map(({ log, after }) => new Diary(log, after));
   try {
     await work(diaries);
   } finally {

@@ -64,12 +64,9 @@ export const revocationLogContract: readonly Clause<RevocationLog>[] = [
         const expiresAt = trial.now() + MINUTE;
         positions.push((await trial.one.append({ data, expiresAt })).position);
       }
-      assert.deepEqual(
-        (await readAll(trial.other)).map(({ position }) => position),
-        positions,
-      );
+      assert.deepEqual((await readAll(trial.one)).map(positionOf), positions);
       const [first = null] = positions;
-      assert.deepEqual((await readAll(trial.other, first)).map(textOf), ['b', 'c']);
+      assert.deepEqual((await readAll(trial.one, first)).map(textOf), ['b', 'c']);
     },
   },
   {
@@ -93,17 +90,17 @@ export const revocationLogContract: readonly Clause<RevocationLog>[] = [
     },
   },
   {
-    name: 'keeps 200 parallel appends of two instances, in one order for all',
+    name: 'keeps 200 parallel appends of two instances, and the order it showed them in',
     prove: async (trial) => {
-      const positions = await trial.parallel(200, async (log, index) => {
-        const entry = { data: `entry-${index}`, expiresAt: trial.now() + MINUTE };
-        return (await log.append(entry)).position;
-      });
-      const entries = await readAll(trial.one);
-      assert.equal(new Set(entries.map(textOf)).size, 200, 'an entry is missing');
-      assert.equal(entries.length, 200, 'an entry is there twice');
-      assert.deepEqual(new Set(entries.map(({ position }) => position)), new Set(positions));
-      assert.deepEqual(await readAll(trial.other, null, 7), entries);
+      await trial.parallel(200, (log, index) =>
+        log.append({ data: `entry-${index}`, expiresAt: trial.now() + MINUTE }),
+      );
+      for (const log of [trial.one, trial.other]) {
+        const entries = await readAll(log);
+        assert.equal(new Set(entries.map(textOf)).size, 200, 'an entry is missing');
+        assert.equal(entries.length, 200, 'an entry is there twice');
+        assert.deepEqual(await readAll(log, null, 7), entries);
+      }
     },
   },
   {
@@ -134,7 +131,7 @@ export const revocationLogContract: readonly Clause<RevocationLog>[] = [
       await reader;
       assert.equal(new Set(read).size, 200, 'an entry was missed');
       assert.equal(read.length, 200, 'an entry was read twice');
-      assert.deepEqual(read, (await readAll(trial.one)).map(textOf), 'the order is another now');
+      assert.deepEqual(read, (await readAll(trial.other)).map(textOf), 'the order is another now');
     },
   },
   {
@@ -142,6 +139,7 @@ export const revocationLogContract: readonly Clause<RevocationLog>[] = [
     prove: async (trial) => {
       const entry = { data: 'same', expiresAt: trial.now() + MINUTE };
       await assert.doesNotReject(trial.parallel(4, (log) => log.append(entry)));
+      await trial.pass(2);
       await trial.one.append({ ...entry, data: 'last' });
       const texts = (await readAll(trial.other)).map(textOf);
       assert.deepEqual(new Set(texts), new Set(['same', 'last']));
@@ -176,9 +174,9 @@ export const revocationLogContract: readonly Clause<RevocationLog>[] = [
       await trial.until('the expired entry vanishes', async () => {
         return (await readAll(trial.one)).length === 0;
       });
-      assert.deepEqual(await readAll(trial.other, position), []);
-      await trial.one.append({ data: 'next', expiresAt: trial.now() + MINUTE });
-      assert.deepEqual((await readAll(trial.other, position)).map(textOf), ['next']);
+      assert.deepEqual(await readAll(trial.one, position), []);
+      await trial.other.append({ data: 'next', expiresAt: trial.now() + MINUTE });
+      assert.deepEqual((await readAll(trial.one, position)).map(textOf), ['next']);
     },
   },
   {
@@ -221,21 +219,68 @@ export const revocationLogContract: readonly Clause<RevocationLog>[] = [
   },
 ];
 
+/** What holds of a `RevocationLog` that has one order for all instances. */
+export const sharedOrderContract: readonly Clause<RevocationLog>[] = [
+  {
+    name: 'has one order and one position of each entry for all instances, also of parallel appends',
+    prove: async (trial) => {
+      const positions = await trial.parallel(100, async (log, index) => {
+        const entry = { data: `entry-${index}`, expiresAt: trial.now() + MINUTE };
+        return (await log.append(entry)).position;
+      });
+      const entries = await readAll(trial.one);
+      assert.deepEqual(new Set(entries.map(positionOf)), new Set(positions));
+      assert.deepEqual(await readAll(trial.other), entries);
+    },
+  },
+  {
+    name: 'goes on from the position that another instance got, also of an entry that vanished',
+    prove: async (trial) => {
+      const soon = trial.now() + 100;
+      const { position } = await trial.one.append({ data: 'short', expiresAt: soon });
+      await trial.one.append({ data: 'next', expiresAt: trial.now() + MINUTE });
+      assert.deepEqual((await readAll(trial.other, position)).map(textOf), ['next']);
+      await trial.pass(Math.max(0, soon - trial.now()) + 1);
+      assert.deepEqual((await readAll(trial.other, position)).map(textOf), ['next']);
+    },
+  },
+];
+
+/** What holds of a `RevocationLog` that every instance sees in an order of its own. */
+export const ownOrderContract: readonly Clause<RevocationLog>[] = [
+  {
+    name: 'says lost to the position of another instance, rather than skip what that one had seen',
+    prove: async (trial) => {
+      await appendMany(trial, 3);
+      for (const { position } of await readAll(trial.one)) {
+        const page = await trial.other.read({ after: position, limit: 10 });
+        assert.deepEqual(page, { verdict: 'lost' });
+      }
+    },
+  },
+];
+
 /** What holds of `RevocationLog` after the backend lost everything. */
 export const revocationLogWipeContract: readonly Clause<RevocationLog>[] = [
   {
     name: 'says lost to a position from before it was wiped, however much was appended since',
     prove: async (trial) => {
       const entry = { data: 'a', expiresAt: trial.now() + MINUTE };
-      const { position } = await trial.one.append(entry);
+      await trial.one.append(entry);
+      const logs = [trial.one, trial.other];
+      const before = await Promise.all(
+        logs.map(async (log) => ({ log, after: (await readAll(log)).at(-1)?.position ?? '' })),
+      );
       await trial.wipe();
-      const assertLost = (): Promise<void> =>
-        trial.until('the store answers that the log was lost', async () => {
-          const request = { after: position, limit: 10 };
-          const page = await unlessRefused(() => trial.other.read(request));
-          assert.notEqual(page?.verdict, 'read', 'went on as if nothing were lost');
-          return page !== undefined;
-        });
+      const assertLost = async (): Promise<void> => {
+        for (const { log, after } of before) {
+          await trial.until('the store answers that the log was lost', async () => {
+            const page = await unlessRefused(() => log.read({ after, limit: 10 }));
+            assert.notEqual(page?.verdict, 'read', 'went on as if nothing were lost');
+            return page !== undefined;
+          });
+        }
+      };
       await assertLost();
       for (let index = 0; index < 5; index++) await trial.one.append(entry);
       await assertLost();
@@ -274,4 +319,8 @@ export async function appendMany(
 
 export function textOf(entry: LoggedRevocation): string {
   return entry.data;
+}
+
+function positionOf(entry: LoggedRevocation): string {
+  return entry.position;
 }

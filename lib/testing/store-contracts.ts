@@ -5,7 +5,12 @@ import { attemptStoreContract } from './attempt-store-contract.js';
 import { keyStoreContract, keyStoreWipeContract } from './key-store-contract.js';
 import { logFollowingContract } from './log-following-contract.js';
 import { replayStoreContract } from './replay-store-contract.js';
-import { revocationLogContract, revocationLogWipeContract } from './revocation-log-contract.js';
+import {
+  ownOrderContract,
+  revocationLogContract,
+  revocationLogWipeContract,
+  sharedOrderContract,
+} from './revocation-log-contract.js';
 import { rotationContract } from './rotation-contract.js';
 import { sessionStoreContract } from './session-store-contract.js';
 import { callsAfterClose, proveStatus } from './storage-contract.js';
@@ -20,6 +25,13 @@ export interface StoreContractOptions<Backend extends ContractBackend> {
    * @defaultValue all five
    */
   readonly ports?: readonly PortName[];
+  /**
+   * Whether the revocation log has one order for all instances, or each instance sees it in an order
+   * of its own. With the latter, a position is good for the instance that got it; to any other the
+   * answer is `lost`.
+   * @defaultValue `'shared'`
+   */
+  readonly logOrder?: 'shared' | 'own';
   /**
    * Lets the backend lose all it holds, as a server that restarts empty. Without it, what must hold
    * after such a loss is not proven.
@@ -69,7 +81,11 @@ export function storeContracts<Backend extends ContractBackend>(
     keyStore: casesOf('keyStore', keyStoreContract, keyStoreWipeContract, options),
     revocationLog: casesOf(
       'revocationLog',
-      [...revocationLogContract, ...logFollowingContract],
+      [
+        ...revocationLogContract,
+        ...(options.logOrder === 'own' ? ownOrderContract : sharedOrderContract),
+        ...logFollowingContract,
+      ],
       revocationLogWipeContract,
       options,
     ),

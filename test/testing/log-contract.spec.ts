@@ -153,6 +153,33 @@ const ENTRIES: readonly Mistake<'revocationLog'>[] = [
     },
   ],
   [
+    'orders by text, for whoever did not append',
+    /one order and one position/,
+    (real) => {
+      let reads = 0;
+      return pages(real, (page) => {
+        const sorted = page.entries.toSorted((a, b) => a.data.localeCompare(b.data));
+        return reads++ % 2 ? { ...page, entries: sorted } : page;
+      });
+    },
+  ],
+  [
+    'knows the position of another instance no more than of another log',
+    /the position that another instance got/,
+    (real) => {
+      const own = new Set<string>();
+      return {
+        read: async (request) => {
+          if (request.after !== null && !own.has(request.after)) return { verdict: 'lost' };
+          const page = await real.read(request);
+          const entries = page.verdict === 'read' ? page.entries : [];
+          for (const { position } of entries) own.add(position);
+          return page;
+        },
+      };
+    },
+  ],
+  [
     'refuses a text it has',
     /takes the same text again/,
     (real) => {
@@ -269,12 +296,13 @@ const FOLLOWING: readonly Mistake<'revocationLog'>[] = [
     /exactly once/,
     (real) =>
       followers(real, ({ onEntries }) => {
-        let held: LoggedRevocation[] = [];
+        let held: readonly LoggedRevocation[] | undefined = [];
         return {
           onEntries: (entries) => {
-            onEntries([...entries, ...held].slice(0, 1));
-            held = [...entries, ...held].slice(1);
-            queueMicrotask(() => onEntries(held.splice(0)));
+            if (held === undefined) return onEntries(entries);
+            const early = held;
+            held = early.length > 0 ? undefined : entries;
+            if (held === undefined) onEntries([...entries, ...early]);
           },
         };
       }),
