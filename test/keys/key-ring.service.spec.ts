@@ -333,10 +333,10 @@ describe('two instances on one store', () => {
     expect(await comesTrue(() => agree(rings))).toBe(true);
     const input = Buffer.from('input');
     for (let hour = 0; hour < 72; hour++, clock.advance(HOUR)) {
-      const { kid, sign } = await rings[hour % 2 === 0 ? 0 : 1].service.signingKey();
-      const signature = Buffer.from(await sign(input));
+      const key = await rings[hour % 2 === 0 ? 0 : 1].service.signingKey();
+      const signature = Buffer.from(await key.sign(input));
       for (const { service } of rings) {
-        const found = service.verificationKey(kid);
+        const found = service.verificationKey(key.kid);
         const check = found && { row: found.row, key: found.verifyWith, input, signature };
         expect(check && (await new SignatureVerifier().verify(check))).toBe(true);
       }
@@ -396,7 +396,7 @@ describe('two instances on one store', () => {
 
   it('hear nothing any more once destroyed', async () => {
     const rings = [await open(), await open()] as const;
-    rings[1].service.onModuleDestroy();
+    await rings[1].service.onModuleDestroy();
     await rings[0].service.rotate();
     await settle();
     expect(rings[1].service.keys()).toHaveLength(1);
@@ -415,7 +415,7 @@ describe('a change of keys.algorithm over one store', () => {
     );
     const signers = new Map<string, number>();
     for (let hour = 0; hour < 80; hour++, clock.advance(HOUR)) {
-      if (hour === 20) old.service.onModuleDestroy();
+      if (hour === 20) await old.service.onModuleDestroy();
       for (const { service } of hour < 20 ? [old, fresh] : [fresh]) {
         const { kid } = await service.signingKey();
         await settle();

@@ -22,7 +22,7 @@ async function ringOfAllPhases(algorithm: SigningAlgorithm = 'ES256'): Promise<s
   clock.advance(CONFIG.publishAhead);
   await service.signingKey();
   await service.rotate();
-  service.onModuleDestroy();
+  await service.onModuleDestroy();
   return store.stored?.ring ?? '';
 }
 
@@ -242,7 +242,7 @@ describe('an instance that finds a ring it cannot read (SEMANTICS 2: fails close
       await service.refresh();
       expect((await service.signingKey()).kid).toBe(kid);
       expect(service.verificationKey(kid)).toBeDefined();
-      expect(heard.filter(({ type }) => /^key\.un/.test(type))).toHaveLength(1);
+      expect(heard.filter(({ type }) => type.startsWith('key.un'))).toHaveLength(1);
       expect(store.stored?.version).toBe(7);
       const repaired = { version: 8, ring: healthy?.ring ?? '' };
       store.put(repaired);

@@ -7,6 +7,7 @@ import {
   exportPrivateJwk,
   generateSigningKey,
   type HeldSigningKey,
+  type SigningKey,
 } from '../../lib/keys/key-material.js';
 import type { KeyRingService } from '../../lib/keys/key-ring.service.js';
 import { TrustedIssuers } from '../../lib/keys/trusted-issuers.service.js';
@@ -438,7 +439,7 @@ describe('kind', () => {
 
 describe('verify', () => {
   let issuer: Issuer;
-  let key: HeldSigningKey;
+  let key: SigningKey;
 
   beforeAll(async () => {
     issuer = await openIssuer();
