@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 
 import { ConsoleLogger, Logger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { ConfigError } from 'nest-jwt-hardening';
+import { ConfigError, KeyError } from 'nest-jwt-hardening';
 
 import { AppModule } from './app.module.js';
 import { banner } from './banner.js';
@@ -17,7 +17,10 @@ async function start(): Promise<void> {
   const logger = new ConsoleLogger({ json: settings.logFormat === 'json' });
   const module = AppModule.with(settings);
   const adapter = newHttpAdapter(settings.httpAdapter);
-  const app = await NestFactory.create(module, adapter, { ...APPLICATION_OPTIONS, logger });
+  const app = await NestFactory.create(module, adapter, {
+    ...APPLICATION_OPTIONS,
+    logger,
+  });
   configureHttp(app);
   await app.listen(settings.port, HOST);
 
@@ -32,6 +35,9 @@ function explain(error: unknown): string | undefined {
   if (error instanceof ConfigError) {
     const lines = error.problems.map(({ path, problem, fix }) => `  ${path}: ${problem}. ${fix}.`);
     return ['ledger cannot start:', ...lines].join('\n');
+  }
+  if (error instanceof KeyError) {
+    return `ledger cannot start:\n  ${error.code}: ${error.message} See docs/operations.md.`;
   }
   const { code } = error as NodeJS.ErrnoException;
   if (code === 'EADDRINUSE' || code === 'EACCES') {

@@ -1,3 +1,5 @@
+import { setTimeout as pause } from 'node:timers/promises';
+
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 
 import type { SecurityEvents } from '../events/security-events.js';
@@ -61,6 +63,9 @@ export interface KeysSurroundings {
 /** Milliseconds a failed store is left alone by those who would wait for it. */
 const RETRY_AFTER = 1_000;
 
+/** How often a store that fails at the start is asked, `RETRY_AFTER` apart. */
+const START_ATTEMPTS = 10;
+
 const UNREADABLE: readonly KeyError['code'][] = [
   'ERR_KEY_RING_CORRUPT',
   'ERR_KEY_RING_UNREADABLE',
@@ -112,13 +117,26 @@ export class KeyRingService implements OnModuleDestroy {
     if (service.#keeper !== undefined) {
       service.#unsubscribe =
         surroundings.store?.onChange(() => void service.refresh()) ?? service.#unsubscribe;
-      await service.#change(advancing(service.#policy)).catch((error: unknown) => {
+      await service.#start().catch((error: unknown) => {
         service.#unsubscribe();
-        if (error instanceof KeyError) service.#reportFailure(error);
         throw error;
       });
     }
     return service;
+  }
+
+  /** An application and its store often start together: one that is not there yet is waited for. */
+  async #start(): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#change(advancing(this.#policy));
+      } catch (error) {
+        if (!(error instanceof KeyError)) throw error;
+        this.#reportFailure(error);
+        if (error.code !== 'ERR_KEY_RING_UNAVAILABLE' || attempt === START_ATTEMPTS) throw error;
+        await pause(RETRY_AFTER);
+      }
+    }
   }
 
   async onModuleDestroy(): Promise<void> {

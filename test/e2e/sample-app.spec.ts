@@ -1,8 +1,15 @@
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 
 import { ADAPTERS } from '../support/guarded-app.js';
 import { type Answer, closeConnections, send } from '../support/http.js';
 import { freePort, type RunningProcess, runProcess, startProcess } from '../support/processes.js';
+import {
+  describeWithRedis,
+  eventually,
+  type RedisServer,
+  startRedis,
+} from '../support/redis-server.js';
 import { newPrivateJwk } from '../support/token-mother.js';
 import { recordSecret } from '../support/witness.js';
 import { tokenOf } from '../sample-app/log-in.js';
@@ -119,6 +126,90 @@ describe.each(ADAPTERS)('the built sample app on %s', (adapter) => {
     expect(lines.length).toBeGreaterThan(1);
     for (const line of lines) expect(JSON.parse(line)).toHaveProperty('message');
     expect(own.output()).not.toContain('-demo');
+  });
+});
+
+describeWithRedis('two of the built sample app on one Redis', () => {
+  const encryptionKey = randomBytes(32).toString('base64url');
+  let redis: RedisServer;
+  let first: string;
+  let second: string;
+  beforeAll(async () => {
+    recordSecret(encryptionKey);
+    redis = await startRedis();
+    const env = { PORT: '0', REDIS_URL: redis.url, JWT_KEY_ENCRYPTION_KEY: encryptionKey };
+    const ledgers = await Promise.all(
+      ADAPTERS.map((adapter) =>
+        startLedger({ ...env, HTTP_ADAPTER: adapter, JWT_ISSUER: 'http://localhost' }),
+      ),
+    );
+    [first = '', second = ''] = ledgers.map(({ match }) => match[1] ?? '');
+  }, 60_000);
+  afterAll(() => redis.stop());
+
+  it('share keys: one logs in, the other knows the token, both publish the same', async () => {
+    const alice = await tokenOf(first, 'alice');
+    expect((await send(second, '/me', { token: alice })).status).toBe(200);
+    expect(await kidsOf(second)).toEqual(await kidsOf(first));
+    const { body } = await send(second, '/health');
+    expect(JSON.parse(body)).toMatchObject({
+      status: 'ok',
+      storage: { name: 'redisStorage()', state: 'up' },
+      key_ring: { mode: 'rotating', status: 'ok', keys: { signing: 1 } },
+    });
+  });
+
+  it('hear of each other: what one compromises, the other refuses within a second', async () => {
+    const [alice, admin] = [await tokenOf(second, 'alice'), await tokenOf(first, 'admin')];
+    const [kid = ''] = await kidsOf(first);
+    const post = { method: 'POST', token: admin };
+    expect((await send(first, `/admin/keys/nobody/compromise`, post)).status).toBe(404);
+    const dry = await send(first, `/admin/keys/${kid}/compromise?dry_run=true`, post);
+    expect(JSON.parse(dry.body)).toEqual({ kid, phase: 'signing', successor: null, sessions: 0 });
+    expect((await send(second, '/me', { token: alice })).status).toBe(200);
+
+    const done = await send(first, `/admin/keys/${kid}/compromise`, post);
+    expect(done.status).toBe(200);
+    expect((await send(first, '/me', { token: admin })).status).toBe(401);
+    const isRefused = async (): Promise<boolean> =>
+      (await send(second, '/me', { token: alice })).status === 401;
+    await eventually('the other refuses it', isRefused, 1_000);
+    const keys = await send(first, '/admin/keys', { token: await tokenOf(second, 'admin') });
+    expect((JSON.parse(keys.body) as { kid: string; phase: string }[]).at(-1)).toMatchObject({
+      kid,
+      phase: 'compromised',
+    });
+  });
+
+  it('store nothing that could be used: no private key, no token, in a dump of Redis', async () => {
+    const alice = await tokenOf(first, 'alice');
+    const names = (await redis.command('KEYS', '*')) as string[];
+    expect(names).toEqual(['ledger:{keyring}']);
+    const ring = String(await redis.command('HGET', 'ledger:{keyring}', 'ring'));
+    expect(ring.split('.')).toHaveLength(5);
+    expect(ring).not.toContain(alice.split('.')[2]);
+    const header = JSON.parse(
+      Buffer.from(ring.split('.')[0] ?? '', 'base64url').toString(),
+    ) as object;
+    expect(header).toMatchObject({ alg: 'A256GCMKW', enc: 'A256GCM', typ: 'key-ring+jwe' });
+  });
+
+  it('ask for the key that seals theirs, and say what a bad Redis URL looks like', async () => {
+    const cases = [
+      [{ REDIS_URL: redis.url }, /JWT_KEY_ENCRYPTION_KEY: it is missing/],
+      [{ REDIS_URL: 'http://x', JWT_KEY_ENCRYPTION_KEY: encryptionKey }, /REDIS_URL: /],
+      [{ REDIS_URL: redis.url, JWT_KEY_ENCRYPTION_KEY: 'c2hvcnQ' }, /JWT_KEY_ENCRYPTION_KEY: /],
+      [
+        { REDIS_URL: redis.url, JWT_KEY_ENCRYPTION_KEY: 'A'.repeat(43) },
+        /JWT_KEY_ENCRYPTION_KEY: /,
+      ],
+    ] as const;
+    for (const [env, problem] of cases) {
+      const { exitCode, stderr } = await runProcess({ args: [MAIN], cwd: ROOT, env });
+      expect(exitCode).toBe(1);
+      expect(stderr).toMatch(problem);
+      expect(stderr.trim().split('\n')).toHaveLength(2);
+    }
   });
 });
 
