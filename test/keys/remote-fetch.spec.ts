@@ -415,18 +415,29 @@ describe('a server is not recognised', () => {
 
   it.each(cases)('%s, although the environment says not to check', async (_what, prepare) => {
     const overrides = prepare();
-    const before = process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
-    process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
+    const { env } = realProcess();
+    const before = env['NODE_TLS_REJECT_UNAUTHORIZED'];
+    env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
     try {
+      // Anybody else gets through.
+      const other = tls.connect({ host: 'localhost', port: server.port });
+      await once(other, 'secureConnect');
+      other.destroy();
       const error = await refusal(get(overrides));
       expect(error.failure).toBe('certificate-refused');
       // By the handshake itself, which names the fault, and not only by our look at it afterwards.
       expect(error.message).toMatch(/\([A-Z_]+\)\.$/);
     } finally {
-      if (before === undefined) delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
-      else process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = before;
+      if (before === undefined) delete env['NODE_TLS_REJECT_UNAUTHORIZED'];
+      else env['NODE_TLS_REJECT_UNAUTHORIZED'] = before;
     }
   });
+
+  /** Jest gives tests a copy of the environment; what Node's own code sees is this one. */
+  function realProcess(): NodeJS.Process {
+    const OuterFunction = tls.connect.constructor as FunctionConstructor;
+    return OuterFunction('return process')() as NodeJS.Process;
+  }
 
   it('with TLS 1.1, although the process allows it', async () => {
     const old = await startIssuerServer({
