@@ -73,6 +73,7 @@ export class CacheRevocationLog extends RevocationLog {
     }
     const known = this.#log ?? (await this.#refresh());
     if (expiresAt <= now) return { position: known.skip() };
+    if (known.size >= this.#maxEntries) known.dropExpired(now);
     if (known.size >= this.#maxEntries) {
       throw new StoreError(
         'ERR_STORE_FULL',

@@ -35,12 +35,15 @@ export class CacheShelf {
       const kept = await this.#store.set(PREFIX + name, text, ttl);
       // Keyv and most of its adapters swallow errors, and say that what they lost was kept.
       if (!kept || (await this.#store.get<unknown>(PREFIX + name)) !== text) throw notKept();
+      this.#health.report('up', 'keeps entries again');
     });
   }
 
   async has(name: string): Promise<boolean> {
     return this.#ask('answer', async () => {
-      return (await this.#store.get<unknown>(PREFIX + name)) !== undefined;
+      const isThere = (await this.#store.get<unknown>(PREFIX + name)) !== undefined;
+      if (isThere) this.#health.report('up', 'answers again');
+      return isThere;
     });
   }
 
@@ -59,6 +62,8 @@ export class CacheShelf {
         if (typeof key !== 'string' || !key.startsWith(PREFIX)) continue;
         texts.set(key.slice(PREFIX.length), text);
       }
+      // An empty list can be the answer of an adapter that swallowed an error.
+      if (texts.size > 0) this.#health.report('up', 'answers again');
       return texts;
     });
   }
@@ -77,9 +82,7 @@ export class CacheShelf {
       }, this.#deadline).unref();
     });
     try {
-      const answer = await Promise.race([call(() => late), deadline]);
-      this.#health.report('up', 'answers again');
-      return answer;
+      return await Promise.race([call(() => late), deadline]);
     } catch (cause) {
       const detail = `The cache did not ${what} in time, or at all.`;
       this.#health.report('down', detail);
