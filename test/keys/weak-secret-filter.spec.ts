@@ -44,7 +44,7 @@ describe('the filter of leaked secrets', () => {
   });
 
   it('finds no random secret', () => {
-    const random = Array.from({ length: 100_000 }, () => randomBytes(32));
+    const random = Array.from({ length: 20_000 }, () => randomBytes(32));
     expect(missed(random)).toBe(random.length);
   });
 
@@ -57,8 +57,11 @@ describe('the filter of leaked secrets', () => {
   it('holds none of the longer words in clear, in less than 300 kB', () => {
     const text = readFileSync(join(LIB, 'weak-secrets.data.ts'), 'latin1');
     expect(text.length).toBeLessThan(300_000);
-    const words = leaked.filter(({ length }) => length >= 8);
-    expect(words.filter((word) => text.includes(word.toString('latin1')))).toEqual([]);
+    const stretches = new Set(Array.from(text, (_none, at) => text.slice(at, at + 8)));
+    const words = leaked.map((word) => word.toString('latin1')).filter(({ length }) => length >= 8);
+    const found = words.filter((word) => stretches.has(word.slice(0, 8)) && text.includes(word));
+    expect(words.length).toBeGreaterThan(30_000);
+    expect(found).toEqual([]);
   });
 });
 
