@@ -156,19 +156,19 @@ class Pkcs11Vault extends KeyVault {
         const length = key.signatureLength;
         return signInToken(session, known.object, mechanisms, { input, length });
       });
-      return this.#checked(key, input, signature);
+      if (await this.#isGood(key, input, signature)) return signature;
+      // Perhaps the handle now is another key's.
+      known = undefined;
+      throw tokenFailed('its signature does not verify');
     };
     return Object.freeze({ kid, alg: row.name, publicJwk: key.publicJwk, sign });
   }
 
-  /** A token that errs, or another key under the same handle, must not reach a token's signature. */
-  async #checked(key: VerificationKey, input: Buffer, signature: Buffer): Promise<Buffer> {
+  /** A token that errs must not put its mistakes into circulation. */
+  async #isGood(key: VerificationKey, input: Buffer, signature: Buffer): Promise<boolean> {
     const { row, verifyWith, signatureLength } = key;
-    const isGood =
-      signature.length === signatureLength &&
-      (await this.#verifier.verify({ row, key: verifyWith, input, signature }));
-    if (!isGood) throw tokenFailed('its signature does not verify');
-    return signature;
+    if (signature.length !== signatureLength) return false;
+    return this.#verifier.verify({ row, key: verifyWith, input, signature });
   }
 
   async #use<T>(

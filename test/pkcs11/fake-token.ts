@@ -36,6 +36,9 @@ export class FakeModule {
   isPresent = true;
   isInitialized = false;
   isLoggedIn = false;
+  /** Nothing works in it any more, although its token seems to be there, until it is finalised. */
+  isStuck = false;
+  renumbersOnFinalize = false;
   /** Attributes whose presence in a template makes it refuse the template. */
   refuses: readonly number[] = [];
   /** What it makes of a private key, whatever the template says. */
@@ -49,7 +52,8 @@ export class FakeModule {
   overlaps = 0;
   readonly objects = new Map<bigint, StoredObject>();
   readonly #sessions = new Map<bigint, OpenSession>();
-  #next = 100n;
+  #nextObject = 100n;
+  #nextSession = 0n;
 
   get openSessions(): number {
     return this.#sessions.size;
@@ -57,6 +61,15 @@ export class FakeModule {
 
   count(name: Name): number {
     return this.calls.filter((call) => call === name).length;
+  }
+
+  /** Gives every object the handle of the next one, as another process may cause it. */
+  renumber(): void {
+    const objects = [...this.objects];
+    for (const [at, [id]] of objects.entries()) {
+      const stored = objects[(at + 2) % objects.length];
+      if (stored !== undefined) this.objects.set(id, stored[1]);
+    }
   }
 
   fail(name: Name, value: number, times = 1): void {
@@ -86,6 +99,7 @@ export class FakeModule {
     };
     const sessionOf = (session: Handle): OpenSession => {
       present();
+      if (this.isStuck) throw fault(0x30);
       const open = this.#sessions.get(session.readBigUInt64LE());
       if (open === undefined) throw fault(0xb3);
       if (open.isBusy) this.overlaps++;
@@ -107,7 +121,11 @@ export class FakeModule {
         call('C_Finalize', () => {
           this.isInitialized = false;
           this.isLoggedIn = false;
+          this.isStuck = false;
           this.#sessions.clear();
+          if (this.renumbersOnFinalize) this.renumber();
+          // As SoftHSM2 does it: a session of before is then somebody else's.
+          this.#nextSession = 0n;
         }),
       C_GetSlotList: () => call('C_GetSlotList', () => (this.isPresent ? [SLOT] : [])),
       C_GetTokenInfo: () =>
@@ -123,8 +141,9 @@ export class FakeModule {
       C_OpenSession: () =>
         call('C_OpenSession', () => {
           present();
-          this.#sessions.set(++this.#next, { found: [], isBusy: false });
-          return handleOf(this.#next);
+          if (this.isStuck) throw fault(0x30);
+          this.#sessions.set(++this.#nextSession, { found: [], isBusy: false });
+          return handleOf(this.#nextSession);
         }),
       C_CloseSession: (session) =>
         call('C_CloseSession', () => {
@@ -207,8 +226,8 @@ export class FakeModule {
     attributes.set(CKA.CLASS, bytesOf(kind));
     if (kind === CKO.PUBLIC_KEY) attributes.set(CKA.EC_POINT, pointOf(key));
     else for (const [type, value] of this.overrides) attributes.set(type, value);
-    this.objects.set(++this.#next, { attributes, key });
-    return handleOf(this.#next);
+    this.objects.set(++this.#nextObject, { attributes, key });
+    return handleOf(this.#nextObject);
   }
 }
 

@@ -178,6 +178,16 @@ describe('a signature', () => {
     await expect(signs(two)).resolves.toBe(true);
   });
 
+  it('by another key is the reason to search for the right one', async () => {
+    const vault = vaultOn(fake);
+    const signers = [await vault.generate('Ed25519'), await vault.generate('Ed25519')];
+    fake.renumber();
+    for (const signer of signers) {
+      await expect(signer.sign(TEXT)).rejects.toThrow('its signature does not verify');
+      await expect(signs(signer)).resolves.toBe(true);
+    }
+  });
+
   it('is over what was given, also when that changes afterwards', async () => {
     const signer = await vaultOn(fake).generate('Ed25519');
     const held = gate();
@@ -202,6 +212,42 @@ describe('a signature', () => {
     expect(await Promise.all(others)).not.toContain(false);
     held.open();
     await until(() => signs(signer));
+  });
+
+  it('that never comes keeps its place: no more are under way than there are sessions', async () => {
+    const vault = vaultOn(fake, { sessions: 1, deadline: '200ms' });
+    const signer = await vault.generate('Ed25519');
+    const held = gate();
+    fake.onSign = (signature) => held.passed.then(() => signature);
+    await expect(signer.sign(TEXT)).rejects.toMatchObject(FAILED);
+    const before = fake.count('C_SignInit');
+    await expect(signer.sign(TEXT)).rejects.toMatchObject(FAILED);
+    expect(fake.count('C_SignInit')).toBe(before);
+    held.open();
+    await until(() => signs(signer));
+  });
+
+  it('that waits for its turn is refused as soon as the vault closes', async () => {
+    const vault = vaultOn(fake, { sessions: 1, deadline: '1m' });
+    const signer = await vault.generate('Ed25519');
+    const held = gate();
+    fake.onSign = (signature) => held.passed.then(() => signature);
+    const [running, waiting] = [signer.sign(TEXT), signer.sign(TEXT)];
+    const closing = vault.close();
+    await expect(waiting).rejects.toThrow('its vault was closed');
+    held.open();
+    await expect(running).resolves.toBeInstanceOf(Uint8Array);
+    await closing;
+    expect(fake.openSessions).toBe(0);
+  });
+
+  it('that is refused leaves nothing half done in its session', async () => {
+    const signer = await vaultOn(fake).generate('Ed25519');
+    fake.fail('C_SignAsync', 0x21);
+    await expect(signer.sign(TEXT)).rejects.toMatchObject(FAILED);
+    const before = fake.count('C_SignInit');
+    await expect(signs(signer)).resolves.toBe(true);
+    expect(fake.count('C_SignInit')).toBe(before + 1);
   });
 
   it('is refused at once when a thousand wait already, and the vault closes nevertheless', async () => {
@@ -286,6 +332,66 @@ describe('a token that is lost', () => {
         () => false,
       ),
     );
+  });
+
+  it('does not pass for one that has destroyed a key', async () => {
+    const vault = vaultOn(fake);
+    const { kid } = await vault.generate('Ed25519');
+    fake.objects.clear();
+    fake.fail('C_GetTokenInfo', 0x05, 4);
+    await expect(vault.destroy(kid)).rejects.toMatchObject(FAILED);
+    await until(() =>
+      vault.destroy(kid).then(
+        () => true,
+        () => false,
+      ),
+    );
+  });
+
+  it('is found by having the library start over, also when it seems to be there', async () => {
+    const signer = await vaultOn(fake).generate('Ed25519');
+    fake.isStuck = true;
+    await until(() => signs(signer));
+    expect(fake.count('C_Finalize')).toBe(1);
+  });
+
+  it('does not cost the others their library while it stays away', async () => {
+    const lost = vaultOn(fake, { slot: { label: 'absent' } });
+    const signer = await vaultOn(fake).generate('Ed25519');
+    for (let round = 0; round < 50; round++) {
+      await expect(lost.find('a')).rejects.toMatchObject(FAILED);
+      await expect(signs(signer)).resolves.toBe(true);
+    }
+    expect(fake.count('C_Initialize')).toBeLessThan(5);
+  });
+
+  it('and is back with other handles is searched for its keys again', async () => {
+    const [one, two] = [vaultOn(fake), vaultOn(fake)];
+    const signers = [await one.generate('Ed25519'), await two.generate('Ed25519')];
+    const old = [...fake.objects];
+    fake.objects.clear();
+    for (const [id, object] of old) fake.objects.set(id + 1_000n, object);
+    // Neither has to log in again: the other one is.
+    for (const signer of signers) await expect(signs(signer)).resolves.toBe(true);
+  });
+
+  it('and is back with swapped handles and sessions is not taken for what it was', async () => {
+    const [one, two] = [vaultOn(fake), vaultOn(fake)];
+    const [first, second] = [await one.generate('Ed25519'), await two.generate('Ed25519')];
+    await Promise.all([first.sign(TEXT), second.sign(TEXT)]);
+    fake.fail('C_SignInit', 0x30);
+    fake.fail('C_GetTokenInfo', 0x30);
+    fake.renumbersOnFinalize = true;
+    const held = gate();
+    fake.onSign = (signature) => held.passed.then(() => signature);
+    const signing = second.sign(TEXT);
+    await until(() => fake.count('C_Finalize') === 1);
+    // Its session had the number that the other one's has now.
+    const other = first.sign(TEXT);
+    await until(() => fake.count('C_SignAsync') === 6);
+    held.open();
+    await expect(other).resolves.toBeInstanceOf(Uint8Array);
+    await expect(signing).resolves.toBeInstanceOf(Uint8Array);
   });
 
   it('has the library start over only when nothing runs in it', async () => {
