@@ -44,6 +44,9 @@ export interface LogFollower {
 /**
  * Port: all revocations of an issuer in one order. Entries vanish when they expire, so the log is
  * bounded by the longest token, and reading it from the start is the snapshot.
+ *
+ * A backend that cannot order what several instances append may keep an order of each instance: then
+ * a position is good for the instance that got it, and `lost` to any other. Nothing is ever missed.
  */
 export abstract class RevocationLog {
   /**

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 
+import type { SigningAlgorithm } from '../../lib/keys/algorithms.js';
 import type { JwtHardeningOptions } from '../../lib/config/options.js';
 import { type RunningProcess, startProcess } from '../support/processes.js';
 
@@ -8,11 +9,14 @@ import { type RunningProcess, startProcess } from '../support/processes.js';
 const PROGRAM = join(__dirname, 'fixtures', 'instance', 'instance.mjs');
 
 export interface InstanceOptions {
-  readonly redisUrl: string;
-  readonly keyPrefix: string;
+  /** @defaultValue none: embedded storage */
+  readonly redisUrl?: string;
+  readonly keyPrefix?: string;
   /** How far its host's clock is off, in milliseconds. */
   readonly skew?: number;
   readonly options: Partial<Omit<JwtHardeningOptions, 'storage'>>;
+  /** The Node that runs it. @defaultValue this one */
+  readonly command?: string;
 }
 
 /** A security event as it came out of a process. */
@@ -36,8 +40,9 @@ export class Instance {
     readonly url: string,
   ) {}
 
-  static async start(options: InstanceOptions): Promise<Instance> {
+  static async start({ command, ...options }: InstanceOptions): Promise<Instance> {
     const process = await startProcess({
+      ...(command === undefined ? {} : { command }),
       args: [PROGRAM],
       env: { INSTANCE: JSON.stringify(options), NODE_ENV: 'test' },
       readyWhen: /"type":"ready","url":"([^"]+)"/,
@@ -51,8 +56,9 @@ export class Instance {
     return lines.map((line) => JSON.parse(line) as SaidEvent);
   }
 
-  async issue(): Promise<IssuedToken> {
-    const answer = await fetch(`${this.url}/token`, { method: 'POST' });
+  async issue(algorithm?: SigningAlgorithm): Promise<IssuedToken> {
+    const query = algorithm === undefined ? '' : `?algorithm=${algorithm}`;
+    const answer = await fetch(`${this.url}/token${query}`, { method: 'POST' });
     if (!answer.ok) throw new Error(`issuing was answered with ${answer.status}`);
     return (await answer.json()) as IssuedToken;
   }
