@@ -71,7 +71,7 @@ const NEST_FILE =
 
 /** Where outside data becomes a type of ours, and so the only place for a double assertion. */
 const PARSER =
-  /^(?:kernel\/strict-json|keys\/key-material|tokens\/(?:compact|claim-checks)|config\/(?:environment|resolve-config))\.ts$/;
+  /^(?:kernel\/strict-json|keys\/key-material|tokens\/(?:compact|claim-checks)|config\/(?:environment|resolve-static-keys))\.ts$/;
 
 const PACKAGES: readonly {
   readonly name: RegExp;
