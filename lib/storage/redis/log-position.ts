@@ -21,6 +21,17 @@ export function parsePosition(text: string): LogPosition | undefined {
   return { log, entry, expiresAt: Number(expiresAt), logEndsAt: Number(logEndsAt) };
 }
 
+const LOG_ID = /^[A-Za-z0-9_-]{32}$/;
+const ENTRY_ID = /^\d{1,16}-\d{1,16}$/;
+
+export function isLogId(text: string): boolean {
+  return LOG_ID.test(text);
+}
+
+export function isEntryId(text: string): boolean {
+  return ENTRY_ID.test(text);
+}
+
 /** The number of an entry in its log; they are counted from 1. */
 export function numberOf(entry: string): number {
   return Number(entry.slice(entry.indexOf('-') + 1));

@@ -5,11 +5,12 @@ import { luaScript } from './lua-script.js';
  * part of every entry's id is its number in the log. A replica that took over without the last
  * entries gives their numbers again, which is how a reader finds out.
  *
- * Both keys expire with the last entry. If only one is there, what was in the log is lost.
+ * An entry is one field, because a page of many is read faster so: when it expires, when all that
+ * was in the log up to it has expired, and the text. Both keys expire with the last entry. If only one is there, what was in the log is lost.
  */
 
 /** Every append looks at so many entries for expired ones, round and round. */
-const SWEPT_PER_APPEND = 16;
+const SWEPT_PER_APPEND = 4;
 
 /** Until when an entry may concern a token, from now on, in milliseconds. */
 const MAX_AHEAD = 400 * 24 * 60 * 60 * 1_000;
@@ -35,13 +36,13 @@ local from = swept == '' and '-' or '(' .. swept
 local page = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', ${SWEPT_PER_APPEND})
 swept = ''
 for _, entry in ipairs(page) do
-  if tonumber(entry[2][2]) <= now then redis.call('XDEL', KEYS[1], entry[1]) end
+  if tonumber(string.match(entry[2][2], '^%d+')) <= now then redis.call('XDEL', KEYS[1], entry[1]) end
   if #page == ${SWEPT_PER_APPEND} then swept = entry[1] end
 end
 
 time, number, ends = math.max(time, now), number + 1, math.max(ends, expires, now + ${MIN_AHEAD})
 local entry = digits(time) .. '-' .. digits(number)
-redis.call('XADD', KEYS[1], entry, 'e', digits(expires), 'u', digits(ends), 'd', data)
+redis.call('XADD', KEYS[1], entry, 'e', digits(expires) .. ':' .. digits(ends) .. ':' .. data)
 redis.call('HSET', KEYS[2], 'id', id, 'time', digits(time), 'number', digits(number),
   'until', digits(ends), 'swept', swept)
 redis.call('PEXPIREAT', KEYS[1], digits(ends))
@@ -50,31 +51,28 @@ return {id, entry, digits(ends)}
 `);
 
 /**
- * Keys: entries, state. The position is that of an entry and of the log as it was then: which log,
- * which entry, when that entry expires, and when all the log held will have expired. Answers `lost`,
- * `empty`, or the time, the log's id, the number of its last entry, and a page.
+ * Keys: entries, state. Judges a position, of which it is told which log, which entry, when that
+ * entry expires, and when all the log held will have expired. Answers `lost`; `empty`; `anew`, when
+ * all that this reader knew of has expired, so that nothing of it can be lost; or `read` with the
+ * time, the log's id and the number of its last entry.
  */
-export const READ = luaScript(`
-local log, after, expires, ends, limit = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+export const JUDGE = luaScript(`
+local log, after, expires, ends = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local now = store_time()
 local state = redis.call('HMGET', KEYS[2], 'id', 'number')
 local id = redis.call('EXISTS', KEYS[1]) == 1 and state[1]
-local from, passed = '-', 0
 if log ~= '' and id ~= log then
-  -- All that this reader knew of has expired, so that nothing of it can be lost.
-  if tonumber(ends) > now then return {'lost'} end
+  return {tonumber(ends) > now and 'lost' or 'anew'}
 elseif log ~= '' then
-  from, passed = '(' .. after, tonumber(string.match(after, '-(%d+)$'))
-  if tonumber(state[2]) < passed then return {'lost'} end
+  if tonumber(state[2]) < tonumber(string.match(after, '-(%d+)$')) then return {'lost'} end
   local there = redis.call('XRANGE', KEYS[1], after, after)[1]
   if there then
-    if there[2][2] ~= expires or there[2][4] ~= ends then return {'lost'} end
+    local start = expires .. ':' .. ends .. ':'
+    if string.sub(there[2][2], 1, #start) ~= start then return {'lost'} end
   elseif tonumber(expires) > now then
     return {'lost'}
   end
 end
 if not id then return {'empty'} end
-local page = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', limit)
-if page[1] and tonumber(string.match(page[1][1], '-(%d+)$')) <= passed then return {'lost'} end
-return {'read', digits(now), id, state[2], page}
+return {'read', digits(now), id, state[2]}
 `);

@@ -18,9 +18,13 @@ export class RedisReply {
 
   /** A list of any length. */
   list(): readonly RedisReply[] {
+    return this.items().map((item) => new RedisReply(item, this.task));
+  }
+
+  /** A list of what its reader checks by itself. */
+  items(): readonly unknown[] {
     const { value } = this;
-    if (!Array.isArray(value)) this.#refuse();
-    return (value as readonly unknown[]).map((item) => new RedisReply(item, this.task));
+    return Array.isArray(value) ? (value as readonly unknown[]) : this.#refuse();
   }
 
   /** A list of as many items as told. */

@@ -7,8 +7,16 @@ import {
   RevocationLog,
 } from '../../revocation/revocation-log.js';
 import type { LogFollowers } from './log-followers.js';
-import { formatPosition, type LogPosition, numberOf, parsePosition } from './log-position.js';
-import { APPEND, READ } from './log-scripts.js';
+import {
+  formatPosition,
+  isEntryId,
+  isLogId,
+  type LogPosition,
+  numberOf,
+  parsePosition,
+} from './log-position.js';
+import { APPEND, JUDGE } from './log-scripts.js';
+import type { RedisClient } from './redis-clients.js';
 import { corrupt } from './redis-failure.js';
 import type { RedisGate } from './redis-gate.js';
 import { expectText, expectWhole, type RedisKeys } from './redis-keys.js';
@@ -17,7 +25,7 @@ import type { RedisReply } from './redis-reply.js';
 const MAX_DATA_BYTES = 1024;
 
 /** However many are asked for: a page must arrive within a deadline. */
-const MAX_PAGE = 1_000;
+const MAX_PAGE = 2_000;
 
 const APPENDING = 'appending a revocation';
 const READING = 'reading revocations';
@@ -57,7 +65,8 @@ export class RedisRevocationLog extends RevocationLog {
       expiresAt,
       logEndsAt: logEndsAt.count(),
     };
-    return { position: writePosition(position, APPENDING) };
+    if (!isLogId(position.log) || !isEntryId(position.entry)) throw corrupt(APPENDING);
+    return { position: formatPosition(position) };
   }
 
   async read({
@@ -72,19 +81,32 @@ export class RedisRevocationLog extends RevocationLog {
     // Not even the form is ours: another kind of log.
     if (from === undefined) return { verdict: 'lost' };
     const size = Math.min(limit, MAX_PAGE);
-    const reply = await this.#gate.run({
-      task: READING,
-      script: READ,
-      keys: this.#keys,
-      args: [
-        from?.log ?? '',
-        from?.entry ?? '',
-        String(from?.expiresAt ?? 0),
-        String(from?.logEndsAt ?? 0),
-        String(size),
-      ],
-    });
-    return pageFrom(reply, after, size);
+    const page = pageFrom(await this.#readFrom(from, size), from, size);
+    return page === 'anew' ? this.read({ after: null, limit }) : page;
+  }
+
+  /** Judges the position and reads on from it in one step. */
+  #readFrom(from: LogPosition | null, size: number): Promise<RedisReply> {
+    const [entries, state] = this.#keys;
+    const position = [
+      from?.log ?? '',
+      from?.entry ?? '',
+      String(from?.expiresAt ?? 0),
+      String(from?.logEndsAt ?? 0),
+    ];
+    // Not inside the script: passing a page through Lua takes several times as long.
+    const send = async (client: RedisClient): Promise<unknown> => {
+      const results = await client
+        .multi()
+        .eval(JUDGE.text, 2, entries, state, ...position)
+        .xrange(entries, from === null ? '-' : `(${from.entry}`, '+', 'COUNT', size)
+        .exec();
+      return (results ?? []).map(([error, reply]) => {
+        if (error !== null) throw error;
+        return reply;
+      });
+    };
+    return this.#gate.call({ task: READING, key: entries, send });
   }
 
   follow(follower: LogFollower): () => void {
@@ -92,46 +114,54 @@ export class RedisRevocationLog extends RevocationLog {
   }
 }
 
-function pageFrom(reply: RedisReply, after: string | null, size: number): LogPage {
-  const verdict = reply.list()[0]?.word(['lost', 'empty', 'read']);
-  if (verdict === undefined) throw corrupt(READING);
-  if (verdict === 'lost') return { verdict };
-  if (verdict === 'empty') return { verdict: 'read', entries: [], position: null, atEnd: true };
-  const [, time, log, lastNumber, page] = reply.tuple(5);
+function pageFrom(reply: RedisReply, from: LogPosition | null, size: number): LogPage | 'anew' {
+  const [judgement, page] = reply.tuple(2);
+  const verdict = judgement.list()[0]?.word(['lost', 'empty', 'anew', 'read']);
+  switch (verdict) {
+    case undefined:
+      throw corrupt(READING);
+    case 'anew':
+      return verdict;
+    case 'lost':
+      return { verdict };
+    case 'empty':
+      return { verdict: 'read', entries: [], position: null, atEnd: true };
+    case 'read':
+  }
+  const [, time, id, lastNumber] = judgement.tuple(4);
   const now = time.count();
-  const scanned = page.list().map((item) => entryFrom(item, log.text()));
-  const last = scanned.at(-1);
-  return {
-    verdict: 'read',
-    entries: scanned.map(({ logged }) => logged).filter(({ expiresAt }) => expiresAt > now),
-    position: last?.logged.position ?? (after !== null && isOf(after, log.text()) ? after : null),
-    atEnd: scanned.length < size || last?.number === lastNumber.count(),
-  };
+  const log = id.text();
+  if (!isLogId(log)) throw corrupt(READING);
+  const scanned = page.items();
+  const entries: LoggedRevocation[] = [];
+  let position = from === null ? null : formatPosition(from);
+  let number = from === null ? 0 : numberOf(from.entry);
+  for (const item of scanned) {
+    const { entry, ...logged } = entryFrom(item, log);
+    // Numbers that were given before: the log went on from an older state of itself.
+    if (numberOf(entry) <= number) return { verdict: 'lost' };
+    number = numberOf(entry);
+    position = logged.position;
+    if (logged.expiresAt > now) entries.push(logged);
+  }
+  const atEnd = scanned.length < size || number === lastNumber.count();
+  return { verdict, entries, position, atEnd };
 }
 
-/** A position of a log that ended in the meantime leads nowhere. */
-function isOf(position: string, log: string): boolean {
-  return parsePosition(position)?.log === log;
-}
+/** When it expires, when the log up to it has expired, and the text. */
+const ENTRY = /^(\d{1,16}):(\d{1,16}):([^]*)$/;
 
-function entryFrom(
-  reply: RedisReply,
-  log: string,
-): { readonly logged: LoggedRevocation; readonly number: number } {
-  const [id, fields] = reply.tuple(2);
-  const [expiryName, expiry, endName, end, dataName, data] = fields.tuple(6);
-  expiryName.word(['e']);
-  endName.word(['u']);
-  dataName.word(['d']);
-  const entry = id.text();
-  const expiresAt = expiry.count();
-  const position = writePosition({ log, entry, expiresAt, logEndsAt: end.count() }, READING);
-  return { logged: { data: data.text(), expiresAt, position }, number: numberOf(entry) };
-}
-
-/** A position that could not be read back would make its reader start anew for ever. */
-function writePosition(position: LogPosition, task: string): string {
-  const text = formatPosition(position);
-  if (parsePosition(text) === undefined) throw corrupt(task);
-  return text;
+/** Without a `RedisReply` for each part: a new instance reads a million of them. */
+function entryFrom(item: unknown, log: string): LoggedRevocation & { readonly entry: string } {
+  const [entry, fields] = Array.isArray(item) ? (item as readonly unknown[]) : [];
+  const [name, text, ...others] = Array.isArray(fields) ? (fields as readonly unknown[]) : [];
+  const parts = typeof text === 'string' ? ENTRY.exec(text) : null;
+  if (typeof entry !== 'string' || !isEntryId(entry) || name !== 'e' || others.length > 0) {
+    throw corrupt(READING);
+  }
+  const [, expiry, end, data] = parts ?? [];
+  if (expiry === undefined || data === undefined) throw corrupt(READING);
+  // As formatPosition() writes it.
+  const position = `${log}:${entry}:${expiry}:${end}`;
+  return { entry, data, expiresAt: Number(expiry), position };
 }

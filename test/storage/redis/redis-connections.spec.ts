@@ -218,7 +218,15 @@ describeWithRedis('what a server of others answers', () => {
     [
       'an entry with other fields',
       [
-        ['XADD', 'njh:{log}:entries', '1-1', 'x', '1', 'y', '2', 'd', '3'],
+        ['XADD', 'njh:{log}:entries', '1-1', 'e', '1:2:text', 'more', '3'],
+        ['HSET', 'njh:{log}:state', 'id', 'a'.repeat(32), 'number', '1'],
+      ],
+      (storage) => carried(storage).revocationLog.read({ after: null, limit: 1 }),
+    ],
+    [
+      'an entry of another form',
+      [
+        ['XADD', 'njh:{log}:entries', '1-1', 'e', '1:x:text'],
         ['HSET', 'njh:{log}:state', 'id', 'a'.repeat(32), 'number', '1'],
       ],
       (storage) => carried(storage).revocationLog.read({ after: null, limit: 1 }),
@@ -226,7 +234,7 @@ describeWithRedis('what a server of others answers', () => {
     [
       'a log with an id that makes no position',
       [
-        ['XADD', 'njh:{log}:entries', '1-1', 'e', '1', 'u', '2', 'd', '3'],
+        ['XADD', 'njh:{log}:entries', '1-1', 'e', '1:2:text'],
         ['HSET', 'njh:{log}:state', 'id', 'a:b', 'number', '1'],
       ],
       (storage) => carried(storage).revocationLog.read({ after: null, limit: 1 }),
