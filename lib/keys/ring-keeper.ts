@@ -10,6 +10,7 @@ import type { KeyProtector } from './key-protector.js';
 import type { KeyStore, LoadedKeyRing, StoredKeyRing } from './key-store.js';
 import type { RingSnapshot, RingSnapshots } from './ring-snapshot.js';
 import {
+  advancing,
   compromise,
   type FreshKey,
   reinstating,
@@ -102,6 +103,11 @@ export class RingKeeper {
     const { protector, store } = this.keeping;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const { stored } = await this.#load();
+      if (stored !== null && stored.ring !== this.#text) {
+        // To adopt it as it lies there would be to forget what it lacks: a compromise, say.
+        await this.change(advancing(this.keeping.policy));
+        continue;
+      }
       if (stored === null || protector.isNewest(stored.ring)) return 'newest';
       const ring = await this.#read(stored);
       const text = await protector.seal(serializeRing(ring, this.keeping.owner));
@@ -159,13 +165,13 @@ export class RingKeeper {
     made: Map<SigningAlgorithm, FreshKey>,
   ): Promise<RingStep> {
     let step: RingStep = { ring, changes: [] };
-    for (const { needs, take } of [...(await this.#repairs(ring)), transition]) {
-      for (const algorithm of needs(step.ring, now)) {
+    for (const change of [...(await this.#repairs(ring)), transition]) {
+      for (const algorithm of change.needs(step.ring, now)) {
         if (!made.has(algorithm)) made.set(algorithm, await this.#make(algorithm));
       }
       const used = new Set(step.ring.keys.map(({ kid }) => kid));
       const fresh = [...made.values()].filter(({ kid }) => !used.has(kid));
-      const { ring: next, changes } = take(step.ring, now, fresh);
+      const { ring: next, changes } = change.take(step.ring, now, fresh);
       step = { ring: next, changes: [...step.changes, ...changes] };
     }
     return step;
