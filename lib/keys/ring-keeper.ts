@@ -73,8 +73,12 @@ export class RingKeeper {
       // All instances judge by one clock what is due, so that none is ahead of the others' word.
       const now = storeTime ?? this.keeping.clock.now();
       if (stored !== null && stored.version < this.#version && this.#text !== undefined) {
-        await this.#restore(stored, this.#text);
-        continue;
+        if (stored.ring !== this.#text) {
+          await this.#restore(stored, this.#text);
+          continue;
+        }
+        // Another instance brought it back; its number is what counts from now on.
+        this.#version = stored.version;
       }
       if (stored !== null && this.#isSettled(stored, transition, now)) return undefined;
       const ring = await this.#read(stored);
