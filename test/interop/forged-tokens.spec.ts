@@ -69,7 +69,10 @@ const FORGERIES: readonly (readonly [what: string, make: () => Promise<string> |
   ['of an issuer spelled otherwise', () => forge({ claims: { iss: `${issuer.issuer}/` } })],
   ['for another audience', () => forge({ claims: { aud: 'https://elsewhere.example' } })],
   ['for no audience', () => forge({ claims: { aud: [] } })],
-  ['that has expired', () => forge({ claims: { exp: now() - 5 } })],
+  [
+    'that has expired',
+    () => forge({ claims: { iat: now() - 90, nbf: now() - 90, exp: now() - 60 } }),
+  ],
   ['that is for later', () => forge({ claims: { nbf: now() + 60 } })],
   ['of another kind', () => forge({ header: { typ: 'refresh+jwt' } })],
   ["signed by a stranger under the issuer's kid", () => forge({ key: STRANGER.privateKey })],
@@ -127,10 +130,7 @@ describe('the issuer itself', () => {
     expect(await issuer.check(await forge({}))).toBe(200);
   });
 
-  it.each(FORGERIES.filter(([what]) => what !== 'that has expired'))(
-    'refuses a token %s',
-    async (_, make) => {
-      expect(await issuer.check(await make())).toBe(401);
-    },
-  );
+  it.each(FORGERIES)('refuses a token %s', async (_, make) => {
+    expect(await issuer.check(await make())).toBe(401);
+  });
 });

@@ -136,14 +136,14 @@ describe('the keys of an issuer that rotates', () => {
       await eventually(
         `${library} refuses the old key`,
         async () => (await judge(library, withdrawn)) === 401,
-        2_500,
+        5_000,
       );
       const { error } = await verifiers[library].judge(withdrawn.token, issuer);
       expect(error).toMatch(/no applicable key|no such key/);
       await eventually(
         `${library} accepts the new key`,
         async () => (await judge(library, next)) === 200,
-        2_500,
+        5_000,
       );
     }
     // This one never asks again for keys it has: only a kid that it does not know makes it.
