@@ -54,6 +54,12 @@ export class RingKeeper {
   #text: string | undefined;
   /** The highest version that was seen. */
   #version = 0;
+  /**
+   * Keys made for a change that is not known to have come to anything: the store can have taken it
+   * although it failed. Those in a vault serve the next one, so that it is not filled with a key for
+   * each attempt; those made here are forgotten.
+   */
+  readonly #made = new Map<SigningAlgorithm, FreshKey>();
 
   constructor(private readonly keeping: RingKeeping) {}
 
@@ -67,7 +73,7 @@ export class RingKeeper {
    * @throws KeyError if the ring cannot be read, or kept changing; whatever the store rejects with
    */
   async change(transition: RingTransition): Promise<TakenStep | undefined> {
-    const made = new Map<SigningAlgorithm, FreshKey>();
+    if (this.keeping.vault === null) this.#made.clear();
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const { stored, storeTime } = await this.#load();
       // All instances judge by one clock what is due, so that none is ahead of the others' word.
@@ -82,16 +88,16 @@ export class RingKeeper {
       }
       if (stored !== null && this.#isSettled(stored, transition, now)) return undefined;
       const ring = await this.#read(stored);
-      const next = await this.#next(ring, now, transition, made);
+      const next = await this.#next(ring, now, transition);
       if (next.ring === ring && stored !== null) {
         await this.#adopt(ring, stored.ring, stored.version);
-        await this.#discard(made);
+        await this.#discard();
         return undefined;
       }
       const isLost = stored === null && this.#text !== undefined;
       if (await this.#offer(next, stored)) {
         if (isLost) this.#reportRestored('ring');
-        await this.#discard(made);
+        await this.#discard();
         await this.#retire(ring);
         return { ...next, takenAt: now };
       }
@@ -162,19 +168,16 @@ export class RingKeeper {
     return parseRing(await protector.open(text), owner);
   }
 
-  async #next(
-    ring: KeyRing,
-    now: number,
-    transition: RingTransition,
-    made: Map<SigningAlgorithm, FreshKey>,
-  ): Promise<RingStep> {
+  async #next(ring: KeyRing, now: number, transition: RingTransition): Promise<RingStep> {
     let step: RingStep = { ring, changes: [] };
     for (const change of [...(await this.#repairs(ring)), transition]) {
+      const used = new Set([...step.ring.keys, ...step.ring.compromised].map(({ kid }) => kid));
       for (const algorithm of change.needs(step.ring, now)) {
-        if (!made.has(algorithm)) made.set(algorithm, await this.#make(algorithm));
+        const spare = this.#made.get(algorithm);
+        if (spare !== undefined && !used.has(spare.kid)) continue;
+        this.#made.set(algorithm, await this.#make(algorithm));
       }
-      const used = new Set(step.ring.keys.map(({ kid }) => kid));
-      const fresh = [...made.values()].filter(({ kid }) => !used.has(kid));
+      const fresh = [...this.#made.values()].filter(({ kid }) => !used.has(kid));
       const { ring: next, changes } = change.take(step.ring, now, fresh);
       step = { ring: next, changes: [...step.changes, ...changes] };
     }
@@ -235,9 +238,11 @@ export class RingKeeper {
   }
 
   /** Destroys keys that were made in the vault for a change that another instance made first. */
-  async #discard(made: ReadonlyMap<SigningAlgorithm, FreshKey>): Promise<void> {
+  async #discard(): Promise<void> {
     const kept = new Set(this.#snapshot?.keys.map(({ kid }) => kid));
-    await this.#destroy([...made.values()].filter(({ kid }) => !kept.has(kid)));
+    const unused = [...this.#made.values()].filter(({ kid }) => !kept.has(kid));
+    this.#made.clear();
+    await this.#destroy(unused);
   }
 
   /** Destroys the private parts, in the vault, of keys that ended signing with the last change. */
