@@ -84,8 +84,6 @@ export class KeyRingService implements OnModuleDestroy {
   readonly #keeper: RingKeeper | undefined;
   #static: RingSnapshot | undefined;
   #unsubscribe = (): void => {};
-  /** When the store last confirmed what is known here. */
-  #confirmedAt = -Infinity;
   #failure: KeyError['code'] | null = null;
   #isStale = false;
   /** After a failure, the next attempt is made no sooner. */
@@ -277,9 +275,8 @@ export class KeyRingService implements OnModuleDestroy {
   async #change(transition: RingTransition): Promise<void> {
     const keeper = this.#assertRotates();
     await this.#enqueue(async () => {
-      const askedAt = this.#surroundings.clock.now();
       const step = await keeper.change(transition);
-      this.#confirm(askedAt);
+      this.#confirm();
       if (step !== undefined) this.#report(step);
     });
   }
@@ -290,6 +287,11 @@ export class KeyRingService implements OnModuleDestroy {
       'ERR_KEY_STATIC',
       'The signing key is configured (keys.signingKey), so it is rotated by configuring another.',
     );
+  }
+
+  /** When the store last confirmed what is known here. */
+  get #confirmedAt(): number {
+    return this.#keeper?.confirmedAt ?? -Infinity;
   }
 
   get #current(): RingSnapshot {
@@ -308,8 +310,7 @@ export class KeyRingService implements OnModuleDestroy {
     return run;
   }
 
-  #confirm(askedAt: number): void {
-    this.#confirmedAt = askedAt;
+  #confirm(): void {
     if (this.#failure === null && !this.#isStale) return;
     this.#failure = null;
     this.#isStale = false;

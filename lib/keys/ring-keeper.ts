@@ -52,6 +52,9 @@ export class RingKeeper {
   #snapshot: RingSnapshot | undefined;
   /** The stored text the snapshot was taken of. */
   #text: string | undefined;
+  /** When the store was last asked, and when it last confirmed what is known here. */
+  #askedAt = -Infinity;
+  #confirmedAt = -Infinity;
   /** The highest version that was seen. */
   #version = 0;
   /**
@@ -65,6 +68,14 @@ export class RingKeeper {
 
   get snapshot(): RingSnapshot | undefined {
     return this.#snapshot;
+  }
+
+  /**
+   * The instant at which what is known here was surely what the store held. A store that takes no
+   * change, or a vault that makes no key, does not make it older.
+   */
+  get confirmedAt(): number {
+    return this.#confirmedAt;
   }
 
   /**
@@ -131,7 +142,14 @@ export class RingKeeper {
 
   /** Asks the store, and sets the clock by its answer. */
   async #load(): Promise<LoadedKeyRing> {
+    const loaded = await this.#ask();
+    if (loaded.stored?.ring === this.#text) this.#confirmedAt = this.#askedAt;
+    return loaded;
+  }
+
+  async #ask(): Promise<LoadedKeyRing> {
     const { clock, store, events } = this.keeping;
+    this.#askedAt = clock.now();
     if (!(clock instanceof CoordinatedClock)) return store.load();
     const sentAt = clock.hostNow();
     const loaded = await store.load();
@@ -232,9 +250,11 @@ export class RingKeeper {
 
   async #adopt(ring: KeyRing, text: string, version: number): Promise<void> {
     this.#version = Math.max(this.#version, version);
-    if (this.#text === text) return;
-    this.#snapshot = await this.keeping.snapshots.of(ring);
-    this.#text = text;
+    if (this.#text !== text) {
+      this.#snapshot = await this.keeping.snapshots.of(ring);
+      this.#text = text;
+    }
+    this.#confirmedAt = this.#askedAt;
   }
 
   /** Destroys keys that were made in the vault for a change that another instance made first. */
