@@ -2,7 +2,7 @@ import { type SecurityEvent, SecurityEvents } from '../../lib/events/security-ev
 import { KeyProtector } from '../../lib/keys/key-protector.js';
 import { KeyRingService, type KeysConfig } from '../../lib/keys/key-ring.service.js';
 import type { KeyStore } from '../../lib/keys/key-store.js';
-import type { TestClock } from '../support/test-clock.js';
+import type { Clock } from '../../lib/kernel/clock.js';
 import { DAY, MINUTE } from './ring-mother.js';
 
 export const CONFIG: KeysConfig = {
@@ -28,7 +28,7 @@ export interface OpenedRing {
 
 export async function openRing(
   store: KeyStore,
-  clock: TestClock,
+  clock: Clock,
   config: Partial<KeysConfig> = {},
 ): Promise<OpenedRing> {
   const events = new SecurityEvents();
