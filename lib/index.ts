@@ -16,9 +16,9 @@ export type {
   KeyRingHealth,
   Rotation,
 } from './keys/key-description.js';
-export { TrustedIssuers } from './keys/trusted-issuers.service.js';
-export type { RemoteJwksStatus } from './keys/remote-jwks.js';
-export type { CertificatePinOptions } from './keys/certificate-pins.js';
+export { TrustedIssuers } from './keys/remote/trusted-issuers.service.js';
+export type { RemoteJwksStatus } from './keys/remote/remote-jwks.js';
+export type { CertificatePinOptions } from './keys/remote/certificate-pins.js';
 export { KeyVault } from './keys/signer.js';
 export type { Signer } from './keys/signer.js';
 export { KeyStore } from './keys/key-store.js';

@@ -21,7 +21,7 @@ import { CoordinatedClock } from './kernel/coordinated-clock.js';
 import { jwksControllerAt } from './keys/jwks.controller.js';
 import { KeyRingService } from './keys/key-ring.service.js';
 import { KeyRotationSchedule } from './keys/key-rotation.schedule.js';
-import { TrustedIssuers } from './keys/trusted-issuers.service.js';
+import { TrustedIssuers } from './keys/remote/trusted-issuers.service.js';
 import { NotCarried } from './storage/storage.js';
 import { StorageHealth } from './storage/storage-health.service.js';
 import { TokenService } from './tokens/token.service.js';

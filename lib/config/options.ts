@@ -1,6 +1,6 @@
 import type { Duration } from '../kernel/duration.js';
 import type { SigningAlgorithm } from '../keys/algorithms.js';
-import type { CertificatePinOptions } from '../keys/certificate-pins.js';
+import type { CertificatePinOptions } from '../keys/remote/certificate-pins.js';
 import type { PemSigningKey, PrivateJwk } from '../keys/key-material.js';
 import type { KeyVault, Signer } from '../keys/signer.js';
 import type { Storage } from '../storage/storage.js';

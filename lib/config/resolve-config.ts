@@ -2,7 +2,7 @@ import type { RouteAuditConfig } from '../guard/route-audit.js';
 import { formatDuration } from '../kernel/duration.js';
 import { ConfigError } from '../kernel/errors.js';
 import type { KeysConfig } from '../keys/key-ring.service.js';
-import type { RemoteJwksConfig } from '../keys/remote-jwks.js';
+import type { RemoteJwksConfig } from '../keys/remote/remote-jwks.js';
 import type { Storage } from '../storage/storage.js';
 import { isIdentifier } from '../tokens/claims.js';
 import type { TokensConfig } from '../tokens/token.service.js';

@@ -224,7 +224,7 @@ async function readEncryptionKey(text: unknown): Promise<KeyEncryptionKey | unde
   if (typeof text !== 'string' || !/^[A-Za-z0-9_-]{43}$/.test(text)) return undefined;
   if (!isCanonicalBase64url(text)) return undefined;
   const bytes = Buffer.from(text, 'base64url');
-  const { assertStrongSecret } = await import('../keys/secret-strength.js');
+  const { assertStrongSecret } = await import('../keys/secrets/secret-strength.js');
   try {
     assertStrongSecret(bytes);
   } catch (error) {

@@ -138,7 +138,7 @@ async function assertAllowed({ row, verifyWith }: VerificationKey, bounds: Bound
       "The key cannot be used: a shared secret is for profile 'monolith' only.",
     );
   }
-  const { assertStrongSecret } = await import('../keys/secret-strength.js');
+  const { assertStrongSecret } = await import('../keys/secrets/secret-strength.js');
   assertStrongSecret(verifyWith.key.export());
 }
 

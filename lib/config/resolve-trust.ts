@@ -1,8 +1,8 @@
 import { ASYMMETRIC_ALGORITHMS, type SigningAlgorithm } from '../keys/algorithms.js';
-import { type CertificatePinOptions, CertificatePins } from '../keys/certificate-pins.js';
-import { jwksUrlFault } from '../keys/jwks-fetch.js';
+import { type CertificatePinOptions, CertificatePins } from '../keys/remote/certificate-pins.js';
+import { jwksUrlFault } from '../keys/remote/jwks-fetch.js';
 import { isAvailable } from '../keys/key-material.js';
-import type { RemoteJwksConfig } from '../keys/remote-jwks.js';
+import type { RemoteJwksConfig } from '../keys/remote/remote-jwks.js';
 import { isIdentifier } from '../tokens/claims.js';
 import type { TrustedIssuerConfig } from '../tokens/token.service.js';
 import type { OptionReader } from './option-reader.js';

@@ -1,7 +1,7 @@
-import { DerivedSecretCache, parseDerivedKid, periodOf } from '../keys/derived-secrets.js';
+import { DerivedSecretCache, parseDerivedKid, periodOf } from '../keys/secrets/derived-secrets.js';
 import type { VerificationKey } from '../keys/key-material.js';
 import type { KeyRingService } from '../keys/key-ring.service.js';
-import type { RemoteJwks } from '../keys/remote-jwks.js';
+import type { RemoteJwks } from '../keys/remote/remote-jwks.js';
 import { TokenError } from '../kernel/errors.js';
 import type { JsonObject } from '../kernel/strict-json.js';
 import type { ClaimRules } from './claim-checks.js';

@@ -10,7 +10,7 @@ import { findAlgorithm, type SigningAlgorithm } from '../keys/algorithms.js';
 import { isKid, publicHalf, type SigningKey, type VerificationKey } from '../keys/key-material.js';
 import type { KeyRingService } from '../keys/key-ring.service.js';
 import { createSignature, SignatureVerifier } from '../keys/signature.js';
-import type { TrustedIssuers } from '../keys/trusted-issuers.service.js';
+import type { TrustedIssuers } from '../keys/remote/trusted-issuers.service.js';
 import { checkClaims, checkInForce, type ClaimRules } from './claim-checks.js';
 import {
   isIdentifier,

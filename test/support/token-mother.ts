@@ -10,7 +10,7 @@ import {
   type PrivateJwk,
 } from '../../lib/keys/key-material.js';
 import { KeyRingService } from '../../lib/keys/key-ring.service.js';
-import { TrustedIssuers } from '../../lib/keys/trusted-issuers.service.js';
+import { TrustedIssuers } from '../../lib/keys/remote/trusted-issuers.service.js';
 import { NotCarried } from '../../lib/storage/storage.js';
 import { memoryStorage } from '../../lib/storage/memory/memory-storage.js';
 import { TokenService } from '../../lib/tokens/token.service.js';

@@ -10,7 +10,7 @@ import {
   type SigningKey,
 } from '../../lib/keys/key-material.js';
 import type { KeyRingService } from '../../lib/keys/key-ring.service.js';
-import { TrustedIssuers } from '../../lib/keys/trusted-issuers.service.js';
+import { TrustedIssuers } from '../../lib/keys/remote/trusted-issuers.service.js';
 import { RESERVED_CLAIMS, TOKEN_TYPES, type TokenKind } from '../../lib/tokens/claims.js';
 import { MAX_TOKEN_LENGTH } from '../../lib/tokens/compact.js';
 import {

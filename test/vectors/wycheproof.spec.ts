@@ -1,5 +1,5 @@
 import { ASYMMETRIC_ALGORITHMS, findAlgorithm } from '../../lib/keys/algorithms.js';
-import { readJwksDocument } from '../../lib/keys/jwks-document.js';
+import { readJwksDocument } from '../../lib/keys/remote/jwks-document.js';
 import { judgeJws, judgeText, type Verdict, type VectorJwk } from './jws-judge.js';
 import { readVectors } from './vector-files.js';
 

@@ -1,7 +1,7 @@
 import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 
-import type { SecurityEvents } from '../events/security-events.js';
-import type { Clock } from '../kernel/clock.js';
+import type { SecurityEvents } from '../../events/security-events.js';
+import type { Clock } from '../../kernel/clock.js';
 import type { RemoteJwksIncident } from './remote-incident.js';
 import { RemoteJwks, type RemoteJwksConfig, type RemoteJwksStatus } from './remote-jwks.js';
 

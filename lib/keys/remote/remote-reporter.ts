@@ -1,5 +1,5 @@
 import type { SkippedKey } from './jwks-document.js';
-import type { VerificationKey } from './key-material.js';
+import type { VerificationKey } from '../key-material.js';
 import type { RemoteJwksIncident, RemoteJwksIncidentFields } from './remote-incident.js';
 
 type Keys = ReadonlyMap<string, VerificationKey>;

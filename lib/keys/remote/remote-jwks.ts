@@ -1,9 +1,9 @@
 import { X509Certificate } from 'node:crypto';
 
-import type { Clock } from '../kernel/clock.js';
-import { KeyError } from '../kernel/errors.js';
-import { randomUpTo } from '../kernel/ids.js';
-import type { SigningAlgorithm } from './algorithms.js';
+import type { Clock } from '../../kernel/clock.js';
+import { KeyError } from '../../kernel/errors.js';
+import { randomUpTo } from '../../kernel/ids.js';
+import type { SigningAlgorithm } from '../algorithms.js';
 import type { CertificatePins } from './certificate-pins.js';
 import { type JwksDocument, JwksDocumentError, readJwksDocument } from './jwks-document.js';
 import {
@@ -13,7 +13,7 @@ import {
   type JwksSource,
   jwksUrlFault,
 } from './jwks-fetch.js';
-import type { VerificationKey } from './key-material.js';
+import type { VerificationKey } from '../key-material.js';
 import {
   ElapsedTime,
   type Freshness,

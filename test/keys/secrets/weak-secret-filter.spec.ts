@@ -3,12 +3,12 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { isLeakedSecret } from '../../lib/keys/weak-secret-filter.js';
-import { WEAK_SECRETS } from '../../lib/keys/weak-secrets.data.js';
-import { runProcess } from '../support/processes.js';
+import { isLeakedSecret } from '../../../lib/keys/secrets/weak-secret-filter.js';
+import { WEAK_SECRETS } from '../../../lib/keys/secrets/weak-secrets.data.js';
+import { runProcess } from '../../support/processes.js';
 
-const LIST = join(__dirname, '../vectors/weak-secrets/jwt.secrets.public.txt');
-const LIB = join(__dirname, '../../lib/keys');
+const LIST = join(__dirname, '../../vectors/weak-secrets/jwt.secrets.public.txt');
+const LIB = join(__dirname, '../../../lib/keys/secrets');
 const DATA_FILES = ['weak-secrets.data.ts', 'letter-statistics.data.ts', 'usual-words.data.ts'];
 
 const leaked = readFileSync(LIST, 'latin1')

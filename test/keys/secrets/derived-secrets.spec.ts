@@ -2,7 +2,7 @@ import { createSecretKey, generateKeyPairSync, hkdfSync, type KeyObject } from '
 
 import * as fc from 'fast-check';
 
-import { KeyError } from '../../lib/kernel/errors.js';
+import { KeyError } from '../../../lib/kernel/errors.js';
 import {
   composeDerivedKid,
   DerivedSecretCache,
@@ -10,7 +10,7 @@ import {
   deriveSecret,
   parseDerivedKid,
   periodOf,
-} from '../../lib/keys/derived-secrets.js';
+} from '../../../lib/keys/secrets/derived-secrets.js';
 
 const MASTER = Buffer.from(Array.from({ length: 32 }, (_, at) => at));
 const REQUEST = {

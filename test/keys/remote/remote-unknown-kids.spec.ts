@@ -1,4 +1,4 @@
-import { UnknownKids } from '../../lib/keys/remote-unknown-kids.js';
+import { UnknownKids } from '../../../lib/keys/remote/remote-unknown-kids.js';
 
 const COOLDOWN = 30_000;
 

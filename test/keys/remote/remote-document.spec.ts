@@ -3,14 +3,14 @@ import { generateKeyPairSync, type JsonWebKey } from 'node:crypto';
 import * as fc from 'fast-check';
 import { importJWK, type JWK } from 'jose';
 
-import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../../lib/keys/algorithms.js';
+import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../../../lib/keys/algorithms.js';
 import {
   type JwksDocument,
   JwksDocumentError,
   MAX_JWKS_KEYS,
   readJwksDocument,
-} from '../../lib/keys/jwks-document.js';
-import { WYCHEPROOF_ROCA_MODULUS } from './rsa-moduli.js';
+} from '../../../lib/keys/remote/jwks-document.js';
+import { WYCHEPROOF_ROCA_MODULUS } from '../rsa-moduli.js';
 
 type Jwk = Readonly<Record<string, unknown>>;
 

@@ -1,11 +1,15 @@
 import { X509Certificate } from 'node:crypto';
 
-import { CertificatePins, fingerprintsOf, normalizePin } from '../../lib/keys/certificate-pins.js';
+import {
+  CertificatePins,
+  fingerprintsOf,
+  normalizePin,
+} from '../../../lib/keys/remote/certificate-pins.js';
 import {
   createAuthority,
   opensslFingerprint,
   opensslPublicKeyPin,
-} from '../support/tls-authority.js';
+} from '../../support/tls-authority.js';
 
 const HEX = '00ff'.repeat(16);
 const BASE64 = Buffer.from(HEX, 'hex').toString('base64');

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 
-import { KeyError } from '../kernel/errors.js';
+import { KeyError } from '../../kernel/errors.js';
 import { descriptionBits } from './guess-model.js';
 import { lookalikeOf } from './key-lookalikes.js';
 import { viewsOf } from './secret-views.js';

@@ -1,10 +1,10 @@
 import type { JsonWebKey } from 'node:crypto';
 
-import { isCanonicalBase64url } from '../kernel/base64url.js';
-import { KeyError } from '../kernel/errors.js';
-import { isJsonObject, type JsonObject, parseStrictJson } from '../kernel/strict-json.js';
-import { type AlgorithmRow, algorithmRow, type SigningAlgorithm } from './algorithms.js';
-import { importVerificationKey, type VerificationKey } from './key-material.js';
+import { isCanonicalBase64url } from '../../kernel/base64url.js';
+import { KeyError } from '../../kernel/errors.js';
+import { isJsonObject, type JsonObject, parseStrictJson } from '../../kernel/strict-json.js';
+import { type AlgorithmRow, algorithmRow, type SigningAlgorithm } from '../algorithms.js';
+import { importVerificationKey, type VerificationKey } from '../key-material.js';
 
 /**
  * Reads the JWKS of another issuer into the keys its tokens may be verified with.

@@ -1,4 +1,4 @@
-import type { Clock } from '../kernel/clock.js';
+import type { Clock } from '../../kernel/clock.js';
 
 /**
  * How long the JWKS of another issuer may be used and when it is asked for again, as plain values:

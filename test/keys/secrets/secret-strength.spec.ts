@@ -10,12 +10,15 @@ import {
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { KeyError } from '../../lib/kernel/errors.js';
-import { descriptionBits } from '../../lib/keys/guess-model.js';
-import { assertStrongSecret, type SecretRequirement } from '../../lib/keys/secret-strength.js';
+import { KeyError } from '../../../lib/kernel/errors.js';
+import { descriptionBits } from '../../../lib/keys/secrets/guess-model.js';
+import {
+  assertStrongSecret,
+  type SecretRequirement,
+} from '../../../lib/keys/secrets/secret-strength.js';
 import { inventedSecrets } from './weak-secrets/invented-secrets.js';
 
-const LIST = join(__dirname, '../vectors/weak-secrets/jwt.secrets.public.txt');
+const LIST = join(__dirname, '../../vectors/weak-secrets/jwt.secrets.public.txt');
 
 const LOWER = 'abcdefghijklmnopqrstuvwxyz';
 const DIGITS = '0123456789';

@@ -5,8 +5,8 @@ import {
   MAX_KEEP,
   MIN_KEEP,
   retryDelay,
-} from '../../lib/keys/remote-freshness.js';
-import { TestClock } from '../support/test-clock.js';
+} from '../../../lib/keys/remote/remote-freshness.js';
+import { TestClock } from '../../support/test-clock.js';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;

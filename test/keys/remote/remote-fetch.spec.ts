@@ -3,7 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import tls from 'node:tls';
 import { gzipSync } from 'node:zlib';
 
-import { CertificatePins, normalizePin } from '../../lib/keys/certificate-pins.js';
+import { CertificatePins, normalizePin } from '../../../lib/keys/remote/certificate-pins.js';
 import {
   createTrust,
   fetchJwks,
@@ -12,18 +12,18 @@ import {
   type JwksSource,
   jwksUrlFault,
   MAX_JWKS_BYTES,
-} from '../../lib/keys/jwks-fetch.js';
+} from '../../../lib/keys/remote/jwks-fetch.js';
 import {
   type Answerer,
   type IssuerServer,
   sendJson,
   startIssuerServer,
-} from '../support/issuer-server.js';
+} from '../../support/issuer-server.js';
 import {
   createAuthority,
   opensslFingerprint,
   opensslPublicKeyPin,
-} from '../support/tls-authority.js';
+} from '../../support/tls-authority.js';
 
 const authority = createAuthority();
 const certificate = authority.issue();

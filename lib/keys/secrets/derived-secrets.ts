@@ -2,8 +2,8 @@ import { createHash, createSecretKey, hkdfSync, KeyObject } from 'node:crypto';
 
 import { LRUCache } from 'lru-cache';
 
-import { KeyError } from '../kernel/errors.js';
-import { isKid } from './key-material.js';
+import { KeyError } from '../../kernel/errors.js';
+import { isKid } from '../key-material.js';
 
 /**
  * One shared secret per issuer, subject and period, from a master secret (HKDF, RFC 5869): a derived

@@ -1,25 +1,25 @@
 import { X509Certificate } from 'node:crypto';
 
-import { SystemClock } from '../../lib/kernel/clock.js';
-import { KeyError } from '../../lib/kernel/errors.js';
-import { CertificatePins, fingerprintsOf } from '../../lib/keys/certificate-pins.js';
+import { SystemClock } from '../../../lib/kernel/clock.js';
+import { KeyError } from '../../../lib/kernel/errors.js';
+import { CertificatePins, fingerprintsOf } from '../../../lib/keys/remote/certificate-pins.js';
 import {
   exportPrivateJwk,
   generateSigningKey,
   type HeldSigningKey,
   type VerificationKey,
-} from '../../lib/keys/key-material.js';
-import type { RemoteJwksIncident } from '../../lib/keys/remote-incident.js';
-import { RemoteJwks, type RemoteJwksConfig } from '../../lib/keys/remote-jwks.js';
-import { createSignature, SignatureVerifier } from '../../lib/keys/signature.js';
+} from '../../../lib/keys/key-material.js';
+import type { RemoteJwksIncident } from '../../../lib/keys/remote/remote-incident.js';
+import { RemoteJwks, type RemoteJwksConfig } from '../../../lib/keys/remote/remote-jwks.js';
+import { createSignature, SignatureVerifier } from '../../../lib/keys/signature.js';
 import {
   type Answerer,
   type IssuerServer,
   sendJson,
   startIssuerServer,
-} from '../support/issuer-server.js';
-import { TestClock } from '../support/test-clock.js';
-import { createAuthority } from '../support/tls-authority.js';
+} from '../../support/issuer-server.js';
+import { TestClock } from '../../support/test-clock.js';
+import { createAuthority } from '../../support/tls-authority.js';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
