@@ -54,6 +54,7 @@ export function openLogAlarm(source: RedisSource, key: string): LogAlarm {
 
   return {
     wait: async (entry) => {
+      if (ended.signal.aborted) return;
       if (client.status === 'end') client = connect(source);
       await (client.status === 'ready' ? block(entry) : rest(WITHOUT_CONNECTION));
     },

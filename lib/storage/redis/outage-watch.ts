@@ -18,6 +18,9 @@ const DEAD_AFTER = 1_000;
 /** A handshake under way for so long leads nowhere either. */
 const STUCK_AFTER = 3_000;
 
+/** A Cluster is asked so often where its slots are, should no redirection tell. */
+const REFRESH_SLOTS_EVERY = 2_000;
+
 /** Stands for the connection as a whole, beside the nodes of a Cluster by their names. */
 const WHOLE = '';
 
@@ -43,6 +46,7 @@ export class OutageWatch {
   #statusSince = 0;
   #lastCall = 0;
   #quietProbes = 0;
+  #slotsRefreshedAt = 0;
 
   constructor(
     client: RedisClient,
@@ -100,6 +104,10 @@ export class OutageWatch {
       } else if (now - probe.since > DEAD_AFTER) {
         this.#replaceConnection(circuit);
       }
+    }
+    if (isCluster(this.#client) && now - this.#slotsRefreshedAt >= REFRESH_SLOTS_EVERY) {
+      this.#slotsRefreshedAt = now;
+      this.#client.refreshSlotsCache();
     }
     if (now - this.#lastCall >= PROBE_WHEN_QUIET_FOR) {
       this.#lastCall = now;

@@ -59,7 +59,8 @@ const CLUSTER = {
   clusterRetryStrategy: retryAfter,
   retryDelayOnFailover: 0,
   retryDelayOnClusterDown: 0,
-  slotsRefreshInterval: 2_000,
+  // Its timer can outlive the client; OutageWatch refreshes the slots instead.
+  slotsRefreshInterval: 0,
   slotsRefreshTimeout: 1_000,
   keyPrefix: '',
 } as const satisfies ClusterOptions;
