@@ -1,4 +1,9 @@
-import { DerivedSecretCache, parseDerivedKid, periodOf } from '../keys/secrets/derived-secrets.js';
+import {
+  composeDerivedKid,
+  DerivedSecretCache,
+  parseDerivedKid,
+  periodOf,
+} from '../keys/secrets/derived-secrets.js';
 import type { VerificationKey } from '../keys/key-material.js';
 import type { KeyRingService } from '../keys/key-ring.service.js';
 import type { RemoteJwks } from '../keys/remote/remote-jwks.js';
@@ -93,10 +98,14 @@ export class DerivedKeys implements IssuerKeys {
     return this.#derive(master, sub, parsed.period, kid);
   }
 
-  /** The key to sign with, for a subject at an instant in seconds. */
+  /**
+   * The key to sign with, for a subject at an instant in seconds.
+   * @throws KeyError `ERR_KEY_INVALID` if the master's kid is too long to name a period beside it
+   */
   signingKey(master: VerificationKey, subject: string, iat: number): DerivedKey {
     const period = periodOf(iat, this.periodLength);
-    return this.#derive(master, subject, period, `${master.kid}.${period}`);
+    const kid = composeDerivedKid({ masterKid: master.kid, period });
+    return this.#derive(master, subject, period, kid);
   }
 
   stands(key: VerificationKey): boolean {
