@@ -349,7 +349,9 @@ describeWithRedis('when a master of a Cluster is killed', () => {
           () => false,
         );
       expect(await Promise.all(keys.map(record))).not.toContain(false);
-      const replicated = carried(open({ client, replicas: 1, keyPrefix: 'wait:', deadline: '2s' }));
+      const replicated = carried(
+        open({ client, replicas: 1, keyPrefix: 'wait:', deadline: '2s', waitFor: '5s' }),
+      );
       const claims = keys.map((key) =>
         replicated.replayStore.claimOnce({ key, expiresAt: Date.now() + HOUR }),
       );
