@@ -90,6 +90,8 @@ export class KeyRingService implements OnModuleDestroy {
   #retryAt = -Infinity;
   #queue: Promise<unknown> = Promise.resolve();
   #refreshing: Promise<void> | undefined;
+  /** Refreshes nobody waits for. */
+  #aside = 0;
 
   private constructor(config: KeysConfig, surroundings: KeysSurroundings) {
     this.#config = config;
@@ -114,7 +116,7 @@ export class KeyRingService implements OnModuleDestroy {
     const service = new KeyRingService(config, surroundings);
     if (service.#keeper !== undefined) {
       service.#unsubscribe =
-        surroundings.store?.onChange(() => void service.refresh()) ?? service.#unsubscribe;
+        surroundings.store?.onChange(() => service.refreshAside()) ?? service.#unsubscribe;
       await service.#start().catch((error: unknown) => {
         service.#unsubscribe();
         throw error;
@@ -272,6 +274,19 @@ export class KeyRingService implements OnModuleDestroy {
     }
   }
 
+  /**
+   * @internal `refresh` for those who cannot wait. One that is under way may have looked before what
+   * is to be seen was there, so one more follows it; no others pile up.
+   */
+  refreshAside(): void {
+    if (this.#aside >= 2) return;
+    this.#aside++;
+    this.refresh()
+      // Whatever it meets is reported; an event sink that an application put in ours' place may fail.
+      .catch(() => {})
+      .finally(() => this.#aside--);
+  }
+
   async #change(transition: RingTransition): Promise<void> {
     const keeper = this.#assertRotates();
     await this.#enqueue(async () => {
@@ -324,8 +339,7 @@ export class KeyRingService implements OnModuleDestroy {
       this.#isStale = true;
       this.#surroundings.events.emit({ type: 'key.stale', at: this.#now(), onStale });
     }
-    if (this.#retryAt <= now)
-      this.#refreshing ??= this.refresh().finally(() => (this.#refreshing = undefined));
+    if (this.#retryAt <= now) this.refreshAside();
     if (onStale === 'acceptWithAlert') return;
     throw new KeyError('ERR_KEY_RING_STALE', 'The key store was not heard of for too long.');
   }

@@ -32,7 +32,7 @@ export class KeyRotationSchedule implements OnApplicationBootstrap, OnModuleDest
     const schedule = await import('@nestjs/schedule');
     this.#registry = this.#findRegistry(schedule.SchedulerRegistry);
     if (this.#registry.doesExist('interval', KEY_ROTATION_INTERVAL)) return;
-    const interval = setInterval(() => void this.keyRing.refresh(), PERIOD_MS).unref();
+    const interval = setInterval(() => this.keyRing.refreshAside(), PERIOD_MS).unref();
     this.#registry.addInterval(KEY_ROTATION_INTERVAL, interval);
   }
 

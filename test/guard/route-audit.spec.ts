@@ -30,6 +30,7 @@ import {
 import { type AuditedRoute, formatRoutes, RouteAudit } from '../../lib/guard/route-audit.js';
 import { JwtHardeningModule } from '../../lib/jwt-hardening.module.js';
 import { ConfigError, type ConfigProblem } from '../../lib/kernel/errors.js';
+import { memoryStorage } from '../../lib/storage/memory/memory-storage.js';
 import { AUDIENCE, ISSUER } from '../support/guarded-app.js';
 import { closeConnections } from '../support/http.js';
 import {
@@ -733,7 +734,8 @@ describe('printing', () => {
   ])('with NODE_ENV %j: %s', async (value, printed) => {
     if (value === undefined) delete env['NODE_ENV'];
     else env['NODE_ENV'] = value;
-    const app = await startProtectedApp([Printed]);
+    const storage = memoryStorage({ dangerouslyAllowInProduction: true });
+    const app = await startProtectedApp([Printed], { options: { storage } });
     await app.close();
     const lines = app.logs.filter((line) => line.includes('Printed.get'));
 
