@@ -44,7 +44,13 @@ async function readSigningKey(reader: OptionReader, bounds: Bounds): Promise<Sig
     reader.refuse(path, FIX);
     return null;
   }
-  if (isSigner(value)) return attempt(reader, path, () => importSigner(value));
+  if (isSigner(value)) {
+    const algorithm = reader.get('keys.algorithm');
+    if (algorithm !== undefined && algorithm !== value.alg) {
+      reader.add('keys.algorithm', `it is not the algorithm of ${path}`, 'Remove one of the two');
+    }
+    return attempt(reader, path, () => importSigner(value));
+  }
   const source = readSource(reader, path, value);
   if (source === undefined) return null;
   return attempt(reader, path, () => importPrivate(source, bounds));
