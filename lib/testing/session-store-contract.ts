@@ -222,7 +222,9 @@ export const sessionStoreContract: readonly Clause<SessionStore>[] = [
         const session = new SessionUnderTest('owner', `${window}`);
         const assertOpen = open();
         await session.create(trial.one, { absoluteFor: window });
-        const [created] = await trial.one.list('owner');
+        // A trial that was too slow is taken again, beside the session of the one before.
+        const live = await trial.one.list('owner');
+        const created = live.find(({ key }) => key.id === `${window}`);
         for (let generation = 0; generation < 3; generation++) {
           await trial.pass(window / 5);
           const rotation = await session.rotate(trial.other, generation);
