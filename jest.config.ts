@@ -31,6 +31,8 @@ const config: Config = {
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
   setupFiles: ['reflect-metadata', '<rootDir>/test/support/witness-logger.ts'],
   testTimeout: 30_000,
+  // Half of the suites wait for servers most of the time: two processors carry three of them.
+  maxWorkers: 3,
   transform: {
     '^.+\\.[jt]s$': [
       '@swc/jest',
