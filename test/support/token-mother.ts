@@ -23,23 +23,28 @@ export interface Issuer {
   readonly clock: TestClock;
   readonly events: SecurityEvents;
   readonly keyRing: KeyRingService;
+  readonly trusted: TrustedIssuers;
   readonly tokens: TokenService;
 }
 
+/** @param anchors certificates, in PEM, that the servers of trusted issuers may be signed by */
 export async function openIssuer(
   { storage = memoryStorage(), ...options }: Partial<JwtHardeningOptions> = {},
   clock: TestClock = new TestClock(),
+  anchors: readonly string[] = [],
 ): Promise<Issuer> {
   const config = await resolveConfig({ issuer: ISSUER, audience: AUDIENCE, ...options }, 'test');
   const events = new SecurityEvents();
   const store = storage.keyStore instanceof NotCarried ? null : storage.keyStore;
   const countSessions = async (): Promise<null> => null;
   const keyRing = await KeyRingService.open(config.keys, { store, clock, events, countSessions });
-  const trusted = new TrustedIssuers(config.trust, clock, events);
+  const trust = config.trust.map((jwks) => ({ ...jwks, ca: anchors }));
+  const trusted = new TrustedIssuers(trust, clock, events);
   return {
     clock,
     events,
     keyRing,
+    trusted,
     tokens: new TokenService(config.tokens, keyRing, trusted, clock, events),
   };
 }
