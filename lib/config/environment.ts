@@ -1,5 +1,6 @@
 import { ConfigError, type ConfigProblem } from '../kernel/errors.js';
 import { parseStrictJson } from '../kernel/strict-json.js';
+import { memoryStorage } from '../storage/memory/memory-storage.js';
 import type { JwtHardeningOptions } from './options.js';
 import { resolveConfig } from './resolve-config.js';
 
@@ -48,7 +49,7 @@ export async function optionsFromEnvironment(
     const value = read(variable, text, problems);
     if (value !== undefined) assign(options, path, value);
   }
-  problems.push(...(await problemsOf(options, problems)));
+  problems.push(...(await problemsOf(options, problems, env['NODE_ENV'])));
   if (problems.length > 0) throw new ConfigError('ERR_CONFIG_INVALID', problems);
   return options as unknown as JwtHardeningOptions;
 }
@@ -71,9 +72,12 @@ function parseJwk(text: string, problems: ConfigProblem[]): unknown {
 async function problemsOf(
   options: object,
   known: readonly ConfigProblem[],
+  environment: string | undefined,
 ): Promise<readonly ConfigProblem[]> {
   try {
-    await resolveConfig(options, undefined);
+    // Which storage it will be is not known here.
+    const storage = memoryStorage({ dangerouslyAllowInProduction: true });
+    await resolveConfig({ ...options, storage }, environment);
     return [];
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
