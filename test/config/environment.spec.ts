@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+
 import { nodeEnv, optionsFromEnvironment } from '../../lib/config/environment.js';
 import { resolveConfig } from '../../lib/config/resolve-config.js';
 import { newPrivateJwk } from '../support/token-mother.js';
@@ -42,6 +44,54 @@ describe('optionsFromEnvironment', () => {
     expect(keys.staticKeys?.signing.kid).toBe(jwk.kid);
   });
 
+  it('JWT_SIGNING_JWK that is marked for the deployment NODE_ENV names', async () => {
+    const marked = JSON.stringify({ ...jwk, environment: 'production' });
+    const options = await read({ JWT_SIGNING_JWK: marked, NODE_ENV: 'production' });
+    expect(options).toMatchObject({ keys: { signingKey: { environment: 'production' } } });
+    for (const nodeEnv of ['staging', undefined]) {
+      const attempt = read({ JWT_SIGNING_JWK: marked, NODE_ENV: nodeEnv });
+      expect(await saidOf(attempt)).toEqual([
+        'JWT_SIGNING_JWK: it is marked for another environment',
+      ]);
+    }
+  });
+
+  it('JWT_KEY_ENCRYPTION_KEY as a list, the newest first', async () => {
+    const keys = [1, 2].map(() => randomBytes(32).toString('base64url'));
+    expect(await read({ JWT_KEY_ENCRYPTION_KEY: keys[0] })).toMatchObject({
+      keys: { encryptionKeys: [keys[0]] },
+    });
+    const options = await read({ JWT_KEY_ENCRYPTION_KEY: keys.join(',') });
+    expect(options).toMatchObject({ keys: { encryptionKeys: keys } });
+    for (const bad of [`${keys[0]},`, `${keys[0]},${keys[0]}`, `${keys[0]}, ${keys[1]}`, 'null']) {
+      const error = await refusalOf(read({ JWT_KEY_ENCRYPTION_KEY: bad }));
+      expect(error.problems.map(({ path }) => path)).toEqual(['JWT_KEY_ENCRYPTION_KEY']);
+      expect(error.message).not.toContain(keys[0]);
+    }
+  });
+
+  it('JWT_TRUST_ISSUER and JWT_TRUST_JWKS_URI as one trusted issuer, and each by its name', async () => {
+    const trust = {
+      JWT_TRUST_ISSUER: 'https://other.example',
+      JWT_TRUST_JWKS_URI: 'https://other.example/jwks',
+    };
+    expect(await read(trust)).toMatchObject({
+      trust: [{ issuer: 'https://other.example', jwksUri: 'https://other.example/jwks' }],
+    });
+    expect(await pathsOf(read({ JWT_TRUST_ISSUER: trust.JWT_TRUST_ISSUER }))).toEqual([
+      'JWT_TRUST_JWKS_URI',
+    ]);
+    expect(await pathsOf(read({ JWT_TRUST_JWKS_URI: trust.JWT_TRUST_JWKS_URI }))).toEqual([
+      'JWT_TRUST_ISSUER',
+    ]);
+    const wrong = { ...trust, JWT_TRUST_JWKS_URI: 'http://user:s3cr3t@other.example/jwks' };
+    const error = await refusalOf(read(wrong));
+    expect(error.problems.map(({ path }) => path)).toEqual(['JWT_TRUST_JWKS_URI']);
+    expect(error.message).not.toContain('s3cr3t');
+    const own = { ...trust, JWT_TRUST_ISSUER: REQUIRED.JWT_ISSUER };
+    expect(await pathsOf(read(own))).toEqual(['JWT_TRUST_ISSUER']);
+  });
+
   it('several variables of one section', async () => {
     const variables = { JWT_ROTATE_EVERY: '7d', JWT_PUBLISH_AHEAD: '2h', JWT_RETAIN_FOR: '2h' };
     expect(await read(variables)).toMatchObject({
@@ -84,6 +134,9 @@ describe('optionsFromEnvironment', () => {
     'JWT_PUBLISH_AHEAD',
     'JWT_RETAIN_FOR',
     'JWT_ACCESS_TTL',
+    'JWT_KEY_ENCRYPTION_KEY',
+    'JWT_TRUST_ISSUER',
+    'JWT_TRUST_JWKS_URI',
   ])('%s set to nothing is a mistake, not a default', async (variable) => {
     expect(await problemsOf(read({ [variable]: '' }))).toEqual([
       { path: variable, problem: 'it is empty', fix: 'Give it a value, or unset it' },
