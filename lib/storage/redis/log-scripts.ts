@@ -53,8 +53,8 @@ return {id, entry, digits(ends)}
 /**
  * Keys: entries, state. Judges a position, of which it is told which log, which entry, when that
  * entry expires, and when all the log held will have expired. Answers `lost`; `empty`; `anew`, when
- * all that this reader knew of has expired, so that nothing of it can be lost; or `read` with the
- * time, the log's id and the number of its last entry.
+ * all that this reader knew of has expired, so that nothing of it can be lost; or `read` with
+ * the log's id and the number of its last entry.
  */
 export const JUDGE = luaScript(`
 local log, after, expires, ends = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -74,5 +74,5 @@ elseif log ~= '' then
   end
 end
 if not id then return {'empty'} end
-return {'read', digits(now), id, state[2]}
+return {'read', id, state[2]}
 `);

@@ -24,6 +24,7 @@ const REPLY_CODES = [
   'NOPERM',
   'WRONGPASS',
   'NOSCRIPT',
+  'EXECABORT',
   'ERR',
 ] as const;
 

@@ -17,7 +17,7 @@ import {
 } from './log-position.js';
 import { APPEND, JUDGE } from './log-scripts.js';
 import type { RedisClient } from './redis-clients.js';
-import { corrupt } from './redis-failure.js';
+import { corrupt, unavailable } from './redis-failure.js';
 import type { RedisGate } from './redis-gate.js';
 import { expectText, expectWhole, type RedisKeys } from './redis-keys.js';
 import type { RedisReply } from './redis-reply.js';
@@ -26,6 +26,9 @@ const MAX_DATA_BYTES = 1024;
 
 /** However many are asked for: a page must arrive within a deadline. */
 const MAX_PAGE = 2_000;
+
+/** A log that is replaced while it is read is read again, so often at most. */
+const MAX_ATTEMPTS = 3;
 
 const APPENDING = 'appending a revocation';
 const READING = 'reading revocations';
@@ -81,11 +84,19 @@ export class RedisRevocationLog extends RevocationLog {
     // Not even the form is ours: another kind of log.
     if (from === undefined) return { verdict: 'lost' };
     const size = Math.min(limit, MAX_PAGE);
-    const page = pageFrom(await this.#readFrom(from, size), from, size);
-    return page === 'anew' ? this.read({ after: null, limit }) : page;
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const page = pageFrom(await this.#readFrom(from, size), from, size);
+      if (page === 'anew') return this.read({ after: null, limit });
+      if (page !== 'changed') return page;
+    }
+    throw unavailable(`The log was replaced again and again while ${READING}`);
   }
 
-  /** Judges the position and reads on from it in one step. */
+  /**
+   * Judges the position, reads on from it, and judges it again: a page between two judgements of one
+   * log is that log's. Without `MULTI`, which Redis refuses when it has no memory left, and
+   * revocations must be known then too.
+   */
   #readFrom(from: LogPosition | null, size: number): Promise<RedisReply> {
     const [entries, state] = this.#keys;
     const position = [
@@ -94,12 +105,14 @@ export class RedisRevocationLog extends RevocationLog {
       String(from?.expiresAt ?? 0),
       String(from?.logEndsAt ?? 0),
     ];
+    const judge = [JUDGE.text, 2, entries, state, ...position] as const;
     // Not inside the script: passing a page through Lua takes several times as long.
     const send = async (client: RedisClient): Promise<unknown> => {
       const results = await client
-        .multi()
-        .eval(JUDGE.text, 2, entries, state, ...position)
+        .pipeline()
+        .eval(...judge)
         .xrange(entries, from === null ? '-' : `(${from.entry}`, '+', 'COUNT', size)
+        .eval(...judge)
         .exec();
       return (results ?? []).map(([error, reply]) => {
         if (error !== null) throw error;
@@ -114,12 +127,10 @@ export class RedisRevocationLog extends RevocationLog {
   }
 }
 
-function pageFrom(reply: RedisReply, from: LogPosition | null, size: number): LogPage | 'anew' {
-  const [judgement, page] = reply.tuple(2);
-  const verdict = judgement.list()[0]?.word(['lost', 'empty', 'anew', 'read']);
+function pageFrom(reply: RedisReply, from: LogPosition | null, size: number): LogPage | 'anew' | 'changed' {
+  const [judgement, page, judgementAfter] = reply.tuple(3);
+  const verdict = verdictOf(judgement);
   switch (verdict) {
-    case undefined:
-      throw corrupt(READING);
     case 'anew':
       return verdict;
     case 'lost':
@@ -128,9 +139,11 @@ function pageFrom(reply: RedisReply, from: LogPosition | null, size: number): Lo
       return { verdict: 'read', entries: [], position: null, atEnd: true };
     case 'read':
   }
-  const [, time, id, lastNumber] = judgement.tuple(4);
-  const now = time.count();
+  const [, id, lastNumber] = judgement.tuple(3);
   const log = id.text();
+  if (verdictOf(judgementAfter) !== 'read' || judgementAfter.tuple(3)[1].text() !== log) {
+    return 'changed';
+  }
   if (!isLogId(log)) throw corrupt(READING);
   const scanned = page.items();
   const entries: LoggedRevocation[] = [];
@@ -142,10 +155,17 @@ function pageFrom(reply: RedisReply, from: LogPosition | null, size: number): Lo
     if (numberOf(entry) <= number) return { verdict: 'lost' };
     number = numberOf(entry);
     position = logged.position;
-    if (logged.expiresAt > now) entries.push(logged);
+    // Also what has expired by the store's clock: that one may be ahead of who judges the token.
+    entries.push(logged);
   }
-  const atEnd = scanned.length < size || number === lastNumber.count();
+  const atEnd = scanned.length < size || number >= lastNumber.count();
   return { verdict, entries, position, atEnd };
+}
+
+function verdictOf(judgement: RedisReply): 'lost' | 'empty' | 'anew' | 'read' {
+  const verdict = judgement.list()[0]?.word(['lost', 'empty', 'anew', 'read']);
+  if (verdict === undefined) throw corrupt(READING);
+  return verdict;
 }
 
 /** When it expires, when the log up to it has expired, and the text. */

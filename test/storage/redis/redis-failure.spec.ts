@@ -25,6 +25,7 @@ describe('failureOf', () => {
     ['BUSY Redis is busy running a script', 'ERR_STORE_UNAVAILABLE', true],
     ['MOVED 1 10.0.0.1:6379', 'ERR_STORE_UNAVAILABLE', true],
     ['NOAUTH Authentication required', 'ERR_STORE_UNAVAILABLE', true],
+    ['EXECABORT Transaction discarded', 'ERR_STORE_UNAVAILABLE', true],
     ['10.0.0.1 says something new', 'ERR_STORE_UNAVAILABLE', true],
   ])('of %p is %s', (message, code, isOutage) => {
     const failure = failureOf(replyError(message), 'trying');

@@ -188,6 +188,8 @@ describeWithRedis('when Redis', () => {
     await keyStore.replace({ expectedVersion: null, ring: 'ring' });
     const version = (await keyStore.load()).stored?.version ?? null;
     await replayStore.claimOnce({ key: 'claimed', expiresAt: Date.now() + HOUR });
+    const revoked = { data: 'revoked', expiresAt: Date.now() + HOUR };
+    const { position } = await revocationLog.append(revoked);
     const load = new SteadyLoad(storage, 'full');
     await load.start();
     await load.stop();
@@ -216,6 +218,14 @@ describeWithRedis('when Redis', () => {
     }
     expect((await keyStore.load()).stored).toEqual({ version, ring: 'ring' });
     expect(await sessionStore.list('full')).toHaveLength(1);
+    const page = await revocationLog.read({ after: null, limit: 1 });
+    expect(page).toMatchObject({ verdict: 'read', entries: [revoked] });
+    expect(await revocationLog.read({ after: position, limit: 10 })).toMatchObject({
+      verdict: 'read',
+    });
+    const listener = new Listener(storage);
+    await eventually('a follower is current', () => listener.currentAt > 0);
+    expect(listener.heard).toContain('revoked');
     expect(states).toEqual([]);
 
     await server.command('CONFIG', 'SET', 'maxmemory', '0');
