@@ -142,7 +142,7 @@ export class TokenSessions {
     const { slot, info } = this.#findToken();
     const handle = functions.C_OpenSession(slot, CKF.SERIAL_SESSION | CKF.RW_SESSION);
     try {
-      await this.#logIn(handle, info);
+      await this.#logIn(handle, slot, info);
     } catch (error) {
       this.#end({ handle, generation });
       throw error;
@@ -153,28 +153,35 @@ export class TokenSessions {
   }
 
   /** A login counts for all sessions of this process with the token, other vaults' included. */
-  async #logIn(session: Handle, { serialNumber, flags }: TokenInfo): Promise<void> {
+  async #logIn(session: Handle, slot: Handle, token: TokenInfo): Promise<void> {
     const { functions, refusedPins } = this.library;
     if (functions.C_GetSessionInfo(session).state === CKS_RW_USER_FUNCTIONS) return;
-    const serial = bare(serialNumber);
-    if (refusedPins.has(serial)) throw pinRefused();
-    if ((flags & CKF.USER_PIN_LOCKED) !== 0) throw tokenFailed('its user PIN is locked');
-    if ((flags & CKF.USER_PIN_FINAL_TRY) !== 0) {
-      throw tokenFailed('one wrong PIN would lock it; log in with another tool first');
-    }
+    this.#assertMayLogIn(token);
     const pin = await this.#fetchPin();
+    // Another process may have spent attempts while the PIN was fetched, or somebody changed the token.
+    const now = this.#info(slot);
+    if (now === undefined || !isSame(now, token)) throw new TokenLostError('it is not there');
+    this.#assertMayLogIn(now);
     try {
       functions.C_Login(session, CKU_USER, pin);
     } catch (error) {
       const value = returnValueOf(error);
       if (value === CKR.USER_ALREADY_LOGGED_IN) return;
       if (value !== undefined && PIN_REFUSED.has(value)) {
-        refusedPins.add(serial);
+        refusedPins.add(bare(token.serialNumber));
         throw pinRefused();
       }
       throw new LoginFailedError(`login failed, ${describe(error)}`, { cause: error });
     }
     this.#epoch++;
+  }
+
+  #assertMayLogIn({ serialNumber, flags }: TokenInfo): void {
+    if (this.library.refusedPins.has(bare(serialNumber))) throw pinRefused();
+    if ((flags & CKF.USER_PIN_LOCKED) !== 0) throw tokenFailed('its user PIN is locked');
+    if ((flags & CKF.USER_PIN_FINAL_TRY) !== 0) {
+      throw tokenFailed('one wrong PIN would lock it; log in with another tool first');
+    }
   }
 
   async #fetchPin(): Promise<string> {
@@ -236,6 +243,10 @@ export class TokenSessions {
 /** PKCS#11 pads texts with blanks; some tokens with zeros. */
 function bare(text: string): string {
   return text.replace(/[\s\0]+$/, '');
+}
+
+function isSame(one: TokenInfo, other: TokenInfo): boolean {
+  return one.serialNumber === other.serialNumber && one.label === other.label;
 }
 
 function pinRefused(): KeyError {

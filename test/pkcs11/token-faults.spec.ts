@@ -91,6 +91,19 @@ describe('the PIN', () => {
     expect(fake.count('C_Login')).toBe(0);
   });
 
+  it.each<[string, () => void]>([
+    ['is locked', () => (fake.flags |= 0x40000)],
+    ['is one attempt from being locked', () => (fake.flags |= 0x20000)],
+    ['is another', () => (fake.serial += '-')],
+  ])('is not tried on a token that %s once the PIN is there', async (_, change) => {
+    const pin = async (): Promise<string> => {
+      change();
+      return fake.pin;
+    };
+    await expect(vaultOn(fake, { pin }).find('a')).rejects.toMatchObject(FAILED);
+    expect(fake.count('C_Login')).toBe(0);
+  });
+
   it('is tried once per operation when the login fails for another reason', async () => {
     fake.fail('C_Login', 0x05, 1);
     const vault = vaultOn(fake);
