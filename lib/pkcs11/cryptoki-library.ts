@@ -15,8 +15,6 @@ const loaded = new Map<string, CryptokiLibrary>();
  * it after the last. A module that others initialised is never finalised by us.
  */
 export class CryptokiLibrary {
-  /** Serial numbers of tokens that refused a PIN. They are not asked again by this process. */
-  readonly refusedPins = new Set<string>();
   #state: 'down' | 'ours' | 'foreign' = 'down';
   #generation = 0;
   #users = 0;

@@ -1,4 +1,3 @@
-import type { KeyError } from '../kernel/errors.js';
 import {
   CKF,
   CKR,
@@ -10,6 +9,7 @@ import {
   type TokenInfo,
 } from './cryptoki.js';
 import type { CryptokiLibrary } from './cryptoki-library.js';
+import { bare, LoginGuard } from './login-guard.js';
 import { startDeadline } from './seats.js';
 import {
   describe,
@@ -33,18 +33,9 @@ interface OpenSession extends Session {
   readonly generation: number;
 }
 
-const PIN_REFUSED: ReadonlySet<number> = new Set([
-  CKR.PIN_INCORRECT,
-  CKR.PIN_INVALID,
-  CKR.PIN_LEN_RANGE,
-  CKR.PIN_EXPIRED,
-  CKR.PIN_LOCKED,
-]);
-
 /**
  * One vault's sessions with its token. An operation on a token that is lost is tried once more, in a
- * new session or, if the token does not answer, with the library started over. A token that refused
- * the PIN is never asked again: it would lock itself.
+ * new session or, if the token does not answer, with the library started over.
  */
 export class TokenSessions {
   readonly #idle: OpenSession[] = [];
@@ -154,34 +145,25 @@ export class TokenSessions {
 
   /** A login counts for all sessions of this process with the token, other vaults' included. */
   async #logIn(session: Handle, slot: Handle, token: TokenInfo): Promise<void> {
-    const { functions, refusedPins } = this.library;
+    const { functions } = this.library;
     if (functions.C_GetSessionInfo(session).state === CKS_RW_USER_FUNCTIONS) return;
-    this.#assertMayLogIn(token);
+    const guard = new LoginGuard(slot, token);
+    guard.assertMayLogIn();
+    assertNotLocked(token);
     const pin = await this.#fetchPin();
     // Another process may have spent attempts while the PIN was fetched, or somebody changed the token.
     const now = this.#info(slot);
     if (now === undefined || !isSame(now, token)) throw new TokenLostError('it is not there');
-    this.#assertMayLogIn(now);
+    guard.assertMayLogIn();
+    assertNotLocked(now);
     try {
       functions.C_Login(session, CKU_USER, pin);
     } catch (error) {
-      const value = returnValueOf(error);
-      if (value === CKR.USER_ALREADY_LOGGED_IN) return;
-      if (value !== undefined && PIN_REFUSED.has(value)) {
-        refusedPins.add(bare(token.serialNumber));
-        throw pinRefused();
-      }
-      throw new LoginFailedError(`login failed, ${describe(error)}`, { cause: error });
+      if (returnValueOf(error) === CKR.USER_ALREADY_LOGGED_IN) return;
+      throw guard.failed(error);
     }
+    guard.succeeded();
     this.#epoch++;
-  }
-
-  #assertMayLogIn({ serialNumber, flags }: TokenInfo): void {
-    if (this.library.refusedPins.has(bare(serialNumber))) throw pinRefused();
-    if ((flags & CKF.USER_PIN_LOCKED) !== 0) throw tokenFailed('its user PIN is locked');
-    if ((flags & CKF.USER_PIN_FINAL_TRY) !== 0) {
-      throw tokenFailed('one wrong PIN would lock it; log in with another tool first');
-    }
   }
 
   async #fetchPin(): Promise<string> {
@@ -240,15 +222,13 @@ export class TokenSessions {
   }
 }
 
-/** PKCS#11 pads texts with blanks; some tokens with zeros. */
-function bare(text: string): string {
-  return text.replace(/[\s\0]+$/, '');
-}
-
 function isSame(one: TokenInfo, other: TokenInfo): boolean {
   return one.serialNumber === other.serialNumber && one.label === other.label;
 }
 
-function pinRefused(): KeyError {
-  return tokenFailed('it refused the PIN, which is not tried again before a restart');
+function assertNotLocked({ flags }: TokenInfo): void {
+  if ((flags & CKF.USER_PIN_LOCKED) !== 0) throw tokenFailed('its user PIN is locked');
+  if ((flags & CKF.USER_PIN_FINAL_TRY) !== 0) {
+    throw tokenFailed('one wrong PIN would lock it; log in with another tool first');
+  }
 }

@@ -16,7 +16,7 @@ import {
 
 type Name = Exclude<keyof Cryptoki, 'load'>;
 
-const SLOT = handleOf(7n);
+let tokens = 0;
 
 interface StoredObject {
   readonly attributes: Map<number, Buffer>;
@@ -31,8 +31,11 @@ interface OpenSession {
 
 export class FakeModule {
   pin = 'fake-token-pin-0123456789';
-  serial = 'fake-serial';
+  /** One of its own: logins are counted by it, across the process. */
+  serial = `fake-${++tokens}`;
+  label = 'fake';
   flags = 0x40d;
+  slot = handleOf(7n);
   isPresent = true;
   isInitialized = false;
   isLoggedIn = false;
@@ -127,12 +130,12 @@ export class FakeModule {
           // As SoftHSM2 does it: a session of before is then somebody else's.
           this.#nextSession = 0n;
         }),
-      C_GetSlotList: () => call('C_GetSlotList', () => (this.isPresent ? [SLOT] : [])),
+      C_GetSlotList: () => call('C_GetSlotList', () => (this.isPresent ? [this.slot] : [])),
       C_GetTokenInfo: () =>
         call('C_GetTokenInfo', () => {
           present();
           return {
-            label: 'fake'.padEnd(32),
+            label: this.label.padEnd(32),
             serialNumber: this.serial.padEnd(16),
             flags: this.flags,
           };
@@ -237,7 +240,7 @@ function fault(value: number): Error {
   return Object.assign(error, { name: 'Pkcs11Error', code: value });
 }
 
-function handleOf(value: bigint): Handle {
+export function handleOf(value: bigint): Handle {
   const handle = Buffer.alloc(8);
   handle.writeBigUInt64LE(value);
   return handle;

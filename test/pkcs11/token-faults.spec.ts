@@ -4,7 +4,7 @@ import type { KeyVault, Signer } from '../../lib/keys/signer.js';
 import { CKA } from '../../lib/pkcs11/cryptoki.js';
 import { pkcs11Vault, type Pkcs11VaultOptions } from '../../lib/pkcs11/pkcs11-vault.js';
 import { recordSecret } from '../support/witness.js';
-import { FakeModule } from './fake-token.js';
+import { FakeModule, handleOf } from './fake-token.js';
 
 /** What a token, its library or a PIN can do wrong, on a module that does it when told to. */
 
@@ -47,6 +47,14 @@ const signs = (signer: Signer): Promise<boolean> =>
     () => true,
     () => false,
   );
+
+const finds = (vault: KeyVault): Promise<boolean> =>
+  vault.find('a').then(
+    () => true,
+    () => false,
+  );
+
+const reasonOf = (vault: KeyVault): Promise<string> => vault.find('a').then(() => '', String);
 
 /** A promise that others settle. */
 function gate(): { readonly open: () => void; readonly passed: Promise<void> } {
@@ -104,14 +112,95 @@ describe('the PIN', () => {
     expect(fake.count('C_Login')).toBe(0);
   });
 
-  it('is tried once per operation when the login fails for another reason', async () => {
+  const pauses = 'its last login failed, and the next is not tried yet';
+  it('is tried again after a pause when the login fails for another reason', async () => {
     fake.fail('C_Login', 0x05, 1);
     const vault = vaultOn(fake);
     await expect(vault.find('a')).rejects.toMatchObject(FAILED);
+    for (let round = 0; round < 20; round++) {
+      await expect(vault.find('a')).rejects.toThrow(pauses);
+      await expect(vaultOn(fake).find('a')).rejects.toThrow(pauses);
+    }
     expect(fake.count('C_Login')).toBe(1);
-    await expect(vault.find('a')).resolves.toBeNull();
+    await until(() => finds(vault));
     expect(fake.count('C_Login')).toBe(2);
   });
+
+  it.each([
+    ['CKR_GENERAL_ERROR', 0x05],
+    ['CKR_FUNCTION_FAILED', 0x06],
+    ['CKR_DEVICE_ERROR', 0x30],
+    ['an answer of its maker', 0x80000001],
+  ])('is not tried a third time when the token calls it %s', async (_, value) => {
+    fake.fail('C_Login', value, 9);
+    const vault = vaultOn(fake);
+    await expect(vault.find('a')).rejects.toMatchObject(FAILED);
+    await until(() => reasonOf(vault).then((reason) => reason.includes('login failed twice')));
+    const again = { ...fake.addon };
+    for (const next of [vault, vaultOn(fake, { module: '/fake/other-path.so', pkcs11js: again })]) {
+      await expect(next.find('a')).rejects.toThrow('login failed twice');
+    }
+    expect(fake.count('C_Login')).toBe(2);
+  });
+
+  it.each([
+    ['CKR_DEVICE_REMOVED', 0x32],
+    ['CKR_TOKEN_NOT_PRESENT', 0xe0],
+    ['CKR_SESSION_HANDLE_INVALID', 0xb3],
+  ])(
+    'is tried again, ever more slowly, as long as %s keeps it away',
+    async (_, value) => {
+      fake.fail('C_Login', value, 2);
+      const vault = vaultOn(fake);
+      const times: number[] = [];
+      await until(async () => {
+        const isFound = await finds(vault);
+        if (fake.count('C_Login') > times.length) times.push(performance.now());
+        return isFound;
+      });
+      const [first = 0, second = 0, third = 0] = times;
+      expect(times).toHaveLength(3);
+      expect(second - first).toBeGreaterThan(900);
+      expect(third - second).toBeGreaterThan(1_800);
+    },
+    15_000,
+  );
+
+  it('counts from the start again once a login worked', async () => {
+    for (let round = 0; round < 2; round++) {
+      fake.fail('C_Login', 0x06);
+      const vault = vaultOn(fake);
+      await expect(vault.find('a')).rejects.toMatchObject(FAILED);
+      await until(() => finds(vault));
+      await vault.close();
+    }
+    expect(fake.count('C_Login')).toBe(4);
+  });
+
+  it.each([
+    ['nothing', ''],
+    ['zeros', '0000000000000000'],
+  ])(
+    'that one token refused is tried on another, with %s for serial numbers',
+    async (_, serial) => {
+      fake.serial = serial;
+      fake.label = `blank ${serial}`;
+      const label = fake.label;
+      const given = { slot: { label } };
+      await expect(vaultOn(fake, { ...given, pin: 'wrong-pin-of-mine' }).find('a')).rejects.toThrow(
+        'refused the PIN',
+      );
+      const other = new FakeModule();
+      Object.assign(other, { serial, label, slot: handleOf(8n) });
+      const third = new FakeModule();
+      Object.assign(third, { serial, label: `third ${serial}` });
+      recordSecret(other.pin);
+      await expect(vaultOn(other, given).find('a')).resolves.toBeNull();
+      await expect(vaultOn(third, { slot: { label: third.label } }).find('a')).resolves.toBeNull();
+      await expect(vaultOn(fake, given).find('a')).rejects.toThrow('refused the PIN');
+      expect(fake.count('C_Login')).toBe(1);
+    },
+  );
 
   it.each<[string, () => string | Promise<string>]>([
     [
