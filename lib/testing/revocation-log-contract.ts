@@ -147,13 +147,14 @@ export const revocationLogContract: readonly Clause<RevocationLog>[] = [
     },
   },
   {
-    name: 'lets entries vanish when they expire, and no others',
+    name: 'lets entries vanish within five minutes after they expired, and no others',
     prove: async (trial) => {
       const soon = trial.now() + 100;
       await trial.one.append({ data: 'long', expiresAt: trial.now() + 10 * MINUTE });
       await trial.one.append({ data: 'short', expiresAt: soon });
       await trial.other.append({ data: 'longer', expiresAt: trial.now() + 20 * MINUTE });
       await trial.pass(Math.max(0, soon - trial.now()) + 1);
+      const mustVanish = await trial.passMargin();
       await trial.other.append({ data: 'last', expiresAt: trial.now() + MINUTE });
       await trial.until('the expired entry vanishes', async () => {
         const texts = (await readAll(trial.one)).map(textOf);
@@ -161,19 +162,21 @@ export const revocationLogContract: readonly Clause<RevocationLog>[] = [
           texts.filter((text) => text !== 'short'),
           ['long', 'longer', 'last'],
         );
-        return !texts.includes('short');
+        return !mustVanish || !texts.includes('short');
       });
     },
   },
   {
-    name: 'still knows the position of an entry that vanished, and goes on from there',
+    name: 'still knows the position of an entry that expired, and goes on from there',
     prove: async (trial) => {
       const soon = trial.now() + 100;
       const { position } = await trial.one.append({ data: 'short', expiresAt: soon });
       await trial.pass(Math.max(0, soon - trial.now()) + 1);
-      await trial.until('the expired entry vanishes', async () => {
-        return (await readAll(trial.one)).length === 0;
-      });
+      if (await trial.passMargin()) {
+        await trial.until('the expired entry vanishes', async () => {
+          return (await readAll(trial.one)).length === 0;
+        });
+      }
       assert.deepEqual(await readAll(trial.one, position), []);
       await trial.other.append({ data: 'next', expiresAt: trial.now() + MINUTE });
       assert.deepEqual((await readAll(trial.one, position)).map(textOf), ['next']);

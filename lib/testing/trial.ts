@@ -81,6 +81,16 @@ export class Trial<Port> {
     await this.#clock.pass(ms);
   }
 
+  /**
+   * Lets the five minutes pass that a log may keep entries after they expired, and answers whether it
+   * did. Only a clock that can be moved is worth that wait.
+   */
+  async passMargin(): Promise<boolean> {
+    if (this.#clock === realTime) return false;
+    await this.pass(5 * 60_000);
+    return true;
+  }
+
   /** Calls made at once, every second one on the other instance. */
   parallel<Answer>(
     times: number,

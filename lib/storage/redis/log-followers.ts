@@ -15,6 +15,9 @@ const PAGE = 500;
 /** Milliseconds after a failed read. The calls themselves are bounded by deadline and circuit. */
 const RETRY_AFTER = 100;
 
+/** After an empty page at least so long, even if the alarm sees what no page shows. */
+const REST_AFTER_NOTHING = 50;
+
 /** An answer that took longer than this says too little of the present. */
 const STALE_AFTER = 500;
 
@@ -76,7 +79,10 @@ export class LogFollowers {
       if (isOver.value) return;
       if (!page.atEnd) continue;
       if (this.#clock.now() - start <= STALE_AFTER) tell(follower.onCurrent);
-      await alarm.wait(after === null ? '0-0' : (parsePosition(after)?.entry ?? '0-0'));
+      await Promise.all([
+        alarm.wait(after === null ? '0-0' : (parsePosition(after)?.entry ?? '0-0')),
+        entries.length === 0 ? alarm.pause(REST_AFTER_NOTHING) : undefined,
+      ]);
     }
   }
 }

@@ -15,6 +15,12 @@ const SWEPT_PER_APPEND = 4;
 /** Until when an entry may concern a token, from now on, in milliseconds. */
 const MAX_AHEAD = 400 * 24 * 60 * 60 * 1_000;
 
+/**
+ * Entries are kept for so long after they expired, in milliseconds. They expire by the clock of who
+ * judges tokens, and the store's may be ahead of it.
+ */
+const MARGIN = 5 * 60 * 1_000;
+
 /** Longer than a script runs: a key that expires while it is written would be gone at once. */
 const MIN_AHEAD = 1_000;
 
@@ -36,11 +42,12 @@ local from = swept == '' and '-' or '(' .. swept
 local page = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', ${SWEPT_PER_APPEND})
 swept = ''
 for _, entry in ipairs(page) do
-  if tonumber(string.match(entry[2][2], '^%d+')) <= now then redis.call('XDEL', KEYS[1], entry[1]) end
+  if tonumber(string.match(entry[2][2], '^%d+')) + ${MARGIN} <= now then redis.call('XDEL', KEYS[1], entry[1]) end
   if #page == ${SWEPT_PER_APPEND} then swept = entry[1] end
 end
 
-time, number, ends = math.max(time, now), number + 1, math.max(ends, expires, now + ${MIN_AHEAD})
+time, number = math.max(time, now), number + 1
+ends = math.max(ends, expires + ${MARGIN}, now + ${MIN_AHEAD})
 local entry = digits(time) .. '-' .. digits(number)
 redis.call('XADD', KEYS[1], entry, 'e', digits(expires) .. ':' .. digits(ends) .. ':' .. data)
 redis.call('HSET', KEYS[2], 'id', id, 'time', digits(time), 'number', digits(number),
@@ -59,17 +66,21 @@ return {id, entry, digits(ends)}
 export const JUDGE = luaScript(`
 local log, after, expires, ends = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local now = store_time()
-local state = redis.call('HMGET', KEYS[2], 'id', 'number')
-local id = redis.call('EXISTS', KEYS[1]) == 1 and state[1]
+local state = redis.call('HMGET', KEYS[2], 'id', 'number', 'time')
+local id = state[1]
+if (redis.call('EXISTS', KEYS[1]) == 1) ~= (id ~= false) then return {'lost'} end
 if log ~= '' and id ~= log then
   return {tonumber(ends) > now and 'lost' or 'anew'}
 elseif log ~= '' then
-  if tonumber(state[2]) < tonumber(string.match(after, '-(%d+)$')) then return {'lost'} end
+  local time, number = string.match(after, '^(%d+)-(%d+)$')
+  if tonumber(state[2]) < tonumber(number) or tonumber(state[3]) < tonumber(time) then
+    return {'lost'}
+  end
   local there = redis.call('XRANGE', KEYS[1], after, after)[1]
   if there then
     local start = expires .. ':' .. ends .. ':'
     if string.sub(there[2][2], 1, #start) ~= start then return {'lost'} end
-  elseif tonumber(expires) > now then
+  elseif tonumber(expires) + ${MARGIN} > now then
     return {'lost'}
   end
 end

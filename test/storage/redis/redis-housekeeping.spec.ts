@@ -11,6 +11,8 @@ import {
 import { carried, digest } from './steady-load.js';
 
 const HOUR = 3_600_000;
+/** So long the log keeps what has expired. */
+const MARGIN = 300_000;
 
 describeWithRedis('redisStorage() leaves nothing behind', () => {
   let server: RedisServer;
@@ -67,7 +69,7 @@ describeWithRedis('redisStorage() leaves nothing behind', () => {
     const { revocationLog } = carried(storage);
     await revocationLog.append({ data: 'long', expiresAt: Date.now() + HOUR });
     const append = (): Promise<unknown> =>
-      revocationLog.append({ data: 'short', expiresAt: Date.now() + 50 });
+      revocationLog.append({ data: 'short', expiresAt: Date.now() - MARGIN + 50 });
     let longest = 0;
     for (let round = 0; round < 40; round++) {
       await Promise.all(Array.from({ length: 50 }, append));
@@ -85,7 +87,7 @@ describeWithRedis('redisStorage() leaves nothing behind', () => {
 
   it('goes on from a position whose log has expired as a whole, and loses nothing', async () => {
     const { revocationLog } = carried(storage);
-    const { position } = await revocationLog.append({ data: 'a', expiresAt: Date.now() + 100 });
+    const { position } = await revocationLog.append({ data: 'a', expiresAt: Date.now() - MARGIN });
     await eventually('the log is gone', async () => (await admin.keys('*')).length === 0);
     expect(await revocationLog.read({ after: position, limit: 10 })).toEqual({
       verdict: 'read',
@@ -100,12 +102,32 @@ describeWithRedis('redisStorage() leaves nothing behind', () => {
     });
   });
 
+  it('shows an entry that has expired by its clock, and keeps it for five minutes more', async () => {
+    const { revocationLog } = carried(storage);
+    const ahead = { data: 'a', expiresAt: Date.now() - MARGIN + 30_000 };
+    await revocationLog.append(ahead);
+    await revocationLog.append({ ...ahead, data: 'b' });
+    expect(await revocationLog.read({ after: null, limit: 10 })).toMatchObject({
+      entries: [ahead, { data: 'b' }],
+    });
+    expect(await admin.pttl('app-1-:{log}:entries')).toBeGreaterThan(20_000);
+  });
+
+  it('takes a log whose last entry is from before the one a reader knows for lost', async () => {
+    const { revocationLog } = carried(storage);
+    const { position } = await revocationLog.append({ data: 'a', expiresAt: Date.now() + HOUR });
+    await admin.hset('app-1-:{log}:state', 'time', String(Date.now() - HOUR));
+    const request = { after: position, limit: 10 };
+    expect(await revocationLog.read(request)).toEqual({ verdict: 'lost' });
+  });
+
   it.each(['entries', 'state'])('takes a log that lost its %s for lost', async (part) => {
     const { revocationLog } = carried(storage);
     const { position } = await revocationLog.append({ data: 'a', expiresAt: Date.now() + HOUR });
     await admin.del(`app-1-:{log}:${part}`);
     const request = { after: position, limit: 10 };
     expect(await revocationLog.read(request)).toEqual({ verdict: 'lost' });
+    expect(await revocationLog.read({ ...request, after: null })).toEqual({ verdict: 'lost' });
     await revocationLog.append({ data: 'b', expiresAt: Date.now() + HOUR });
     expect(await revocationLog.read(request)).toEqual({ verdict: 'lost' });
   });
