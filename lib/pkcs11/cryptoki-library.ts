@@ -1,9 +1,10 @@
 import { ConfigError } from '../kernel/errors.js';
+import { BackOff } from './back-off.js';
 import { CKF, CKR, type Cryptoki, type Pkcs11Package, returnValueOf } from './cryptoki.js';
-import { TokenLostError } from './token-failure.js';
+import { lookedForBefore, TokenLostError } from './token-failure.js';
 
-/** So long nothing is started over again: a token that stays away must not keep everyone busy. */
-const RESTART_PAUSE_MS = 1_000;
+/** So long a module that does not start is left alone. */
+const START_PAUSE_MS = 1_000;
 /** How long starting over waits for operations under way; it must never pull the library from under one. */
 const QUIET_MS = 1_000;
 
@@ -20,6 +21,10 @@ export class CryptokiLibrary {
   #users = 0;
   #running = 0;
   #mayStart = true;
+  /** Starting over ends everyone's sessions: a token that stays away must not do that all the time. */
+  readonly #restarts = new BackOff();
+  /** The vaults that have lost their token. */
+  readonly #lost = new Set<object>();
   #restarting: Promise<void> | undefined;
   #quiet: (() => void) | undefined;
   #last: Promise<unknown> = Promise.resolve();
@@ -78,6 +83,21 @@ export class CryptokiLibrary {
     await this.#restarting;
   }
 
+  /** Whether starting over would disturb nobody, since no vault here has its token, and is due. */
+  get mayRestartFreely(): boolean {
+    return !this.#restarts.isPausing && this.#lost.size >= this.#users;
+  }
+
+  /** `vault` has lost its token. */
+  lost(vault: object): void {
+    this.#lost.add(vault);
+  }
+
+  /** `vault` has its token, or needs it no more. */
+  found(vault: object): void {
+    if (this.#lost.delete(vault) && this.#lost.size === 0) this.#restarts.reset();
+  }
+
   /** One vault less. */
   release(): void {
     this.#users--;
@@ -86,17 +106,19 @@ export class CryptokiLibrary {
   }
 
   async #startOver(): Promise<void> {
-    if (!this.#mayStart) throw pausing();
+    const isUp = this.#state !== 'down';
+    if (isUp && this.#restarts.isPausing) throw lookedForBefore();
+    // Waiting for quiet holds everyone up as well.
+    if (isUp) this.#restarts.pause();
     if (this.#running > 0 && !(await this.#isQuiet())) {
       throw new TokenLostError('it is lost while other operations are under way');
     }
     this.#stop();
     this.#start();
-    this.#pause();
   }
 
   #start(): void {
-    if (!this.#mayStart) throw pausing();
+    if (!this.#mayStart) throw lookedForBefore();
     try {
       this.functions.C_Initialize({ flags: CKF.OS_LOCKING_OK });
       this.#state = 'ours';
@@ -114,7 +136,7 @@ export class CryptokiLibrary {
     this.#mayStart = false;
     setTimeout(() => {
       this.#mayStart = true;
-    }, RESTART_PAUSE_MS).unref();
+    }, START_PAUSE_MS).unref();
   }
 
   #stop(): void {
@@ -155,8 +177,4 @@ function load(path: string, addon: Pkcs11Package): Cryptoki {
       },
     ]);
   }
-}
-
-function pausing(): TokenLostError {
-  return new TokenLostError('it is lost, and was looked for a moment ago');
 }

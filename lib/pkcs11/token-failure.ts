@@ -21,6 +21,10 @@ export function tokenFailed(reason: string, cause?: unknown): KeyError {
   return new KeyError('ERR_KEY_SIGNER_FAILED', sentence(reason), { cause });
 }
 
+export function lookedForBefore(): TokenLostError {
+  return new TokenLostError('it is lost, and was looked for a moment ago');
+}
+
 /** Any error as one that may leave this package. */
 export function toKeyError(error: unknown): KeyError | ConfigError {
   if (error instanceof KeyError || error instanceof ConfigError) return error;

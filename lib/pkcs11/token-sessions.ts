@@ -1,3 +1,5 @@
+import { KeyError } from '../kernel/errors.js';
+import { BackOff } from './back-off.js';
 import {
   CKF,
   CKR,
@@ -15,6 +17,7 @@ import {
   describe,
   isLost,
   LoginFailedError,
+  lookedForBefore,
   tokenFailed,
   TokenLostError,
 } from './token-failure.js';
@@ -33,6 +36,8 @@ interface OpenSession extends Session {
   readonly generation: number;
 }
 
+const LOOK_PAUSE_MS = 1_000;
+
 /**
  * One vault's sessions with its token. An operation on a token that is lost is tried once more, in a
  * new session or, if the token does not answer, with the library started over.
@@ -43,6 +48,9 @@ export class TokenSessions {
   #generation = 0;
   /** The last attempt ended in a loss, although the token seemed to be there before it. */
   #isSuspect = false;
+  /** A token that is away is not looked for more often than that, whoever asks. */
+  readonly #looks = new BackOff(LOOK_PAUSE_MS);
+  #recovering: Promise<void> | undefined;
 
   constructor(
     private readonly library: CryptokiLibrary,
@@ -53,22 +61,30 @@ export class TokenSessions {
     const { generation } = this.library;
     let loss: unknown;
     try {
-      if (!this.#isSuspect) return await this.#attempt(operation);
+      if (!this.#isSuspect) {
+        const result = await this.#attempt(operation);
+        this.library.found(this);
+        return result;
+      }
     } catch (error) {
       if (!isLost(error)) throw error;
       loss = error;
     }
+    this.library.lost(this);
     try {
       await this.#recover(generation);
     } catch (error) {
+      this.#isSuspect = true;
       throw loss ?? error;
     }
     try {
       const result = await this.#attempt(operation);
       this.#isSuspect = false;
+      this.library.found(this);
       return result;
     } catch (error) {
       this.#isSuspect = isLost(error) || error instanceof LoginFailedError;
+      if (!this.#isSuspect) this.library.found(this);
       throw error;
     }
   }
@@ -103,18 +119,33 @@ export class TokenSessions {
     });
   }
 
+  /** Whoever comes while it is under way waits for the same. */
   async #recover(generation: number): Promise<void> {
+    this.#recovering ??= this.#lookForToken(generation).finally(() => {
+      this.#recovering = undefined;
+    });
+    await this.#recovering;
+  }
+
+  async #lookForToken(generation: number): Promise<void> {
+    if (this.#isSuspect) {
+      if (this.#looks.isPausing) throw lookedForBefore();
+      this.#looks.pause();
+    }
     this.close();
     this.#epoch++;
-    if (this.#isSuspect || !this.#isTokenThere()) await this.library.restart(generation);
+    // A token that seems to be there may be stuck in the library; that is no reason to disturb others.
+    const isStuck = this.#isSuspect && this.library.mayRestartFreely;
+    if (!this.#isTokenThere() || isStuck) await this.library.restart(generation);
   }
 
   #isTokenThere(): boolean {
     try {
       this.#findToken();
       return true;
-    } catch {
-      return false;
+    } catch (error) {
+      // Two of one name are there, for example.
+      return error instanceof KeyError && !isLost(error);
     }
   }
 

@@ -36,6 +36,8 @@ export class FakeModule {
   label = 'fake';
   flags = 0x40d;
   slot = handleOf(7n);
+  /** More slots that seem to hold the same token. */
+  readonly slots: Handle[] = [];
   isPresent = true;
   isInitialized = false;
   isLoggedIn = false;
@@ -130,7 +132,8 @@ export class FakeModule {
           // As SoftHSM2 does it: a session of before is then somebody else's.
           this.#nextSession = 0n;
         }),
-      C_GetSlotList: () => call('C_GetSlotList', () => (this.isPresent ? [this.slot] : [])),
+      C_GetSlotList: () =>
+        call('C_GetSlotList', () => (this.isPresent ? [this.slot, ...this.slots] : [])),
       C_GetTokenInfo: () =>
         call('C_GetTokenInfo', () => {
           present();

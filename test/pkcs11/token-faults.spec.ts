@@ -467,6 +467,83 @@ describe('a token that is lost', () => {
     expect(fake.count('C_Initialize')).toBeLessThan(5);
   });
 
+  it('has the library start over ever more rarely while others work in it', async () => {
+    const lost = vaultOn(fake, { slot: { label: 'absent' } });
+    const signer = await vaultOn(fake).generate('Ed25519');
+    const times: number[] = [];
+    await until(async () => {
+      await expect(lost.find('a')).rejects.toMatchObject(FAILED);
+      await expect(signs(signer)).resolves.toBe(true);
+      if (fake.count('C_Finalize') > times.length) times.push(performance.now());
+      return times.length === 4;
+    });
+    const pauses = times.slice(1).map((time, at) => time - (times[at] ?? 0));
+    for (const [at, least] of [900, 1_800, 3_600].entries()) {
+      expect(pauses[at]).toBeGreaterThan(least);
+    }
+  }, 15_000);
+
+  it('is used as soon as it works again by itself, however rarely the library starts over', async () => {
+    const vault = vaultOn(fake);
+    fake.fail('C_OpenSession', 0x30, 1_000);
+    await until(async () => {
+      await expect(vault.find('a')).rejects.toMatchObject(FAILED);
+      return fake.count('C_Finalize') === 3;
+    });
+    fake.failures.length = 0;
+    const start = performance.now();
+    await until(() => finds(vault));
+    expect(performance.now() - start).toBeLessThan(3_000);
+  });
+
+  it('holds nobody up again and again who works while the library should start over', async () => {
+    const busy = vaultOn(fake, { deadline: '30s' });
+    const lost = vaultOn(fake, { slot: { label: 'absent' } });
+    const signer = await busy.generate('Ed25519');
+    const held = gate();
+    fake.onSign = (signature) => held.passed.then(() => signature);
+    const running = signer.sign(TEXT);
+    await until(() => fake.count('C_SignAsync') === 2);
+    fake.onSign = (signature) => signature;
+    const start = performance.now();
+    let slow = 0;
+    while (performance.now() - start < 5_000) {
+      const before = performance.now();
+      const others = [lost.find('a'), signer.sign(TEXT)];
+      await Promise.allSettled(others);
+      if (performance.now() - before > 500) slow++;
+    }
+    held.open();
+    await running;
+    // At once, after one second, and after two more.
+    expect(slow).toBeLessThanOrEqual(3);
+    expect(fake.count('C_Finalize')).toBe(0);
+  }, 15_000);
+
+  it('does not have the library start over while it is there and others work in it', async () => {
+    const [vault, other] = [vaultOn(fake), vaultOn(fake)];
+    const [signer, healthy] = [await vault.generate('Ed25519'), await other.generate('Ed25519')];
+    const start = performance.now();
+    await until(async () => {
+      fake.fail('C_SignInit', 0x30, 2);
+      await expect(signer.sign(TEXT)).rejects.toMatchObject(FAILED);
+      fake.failures.length = 0;
+      await expect(signs(healthy)).resolves.toBe(true);
+      return performance.now() - start > 2_500;
+    });
+    expect(fake.count('C_Finalize')).toBe(0);
+    await until(() => signs(signer));
+  });
+
+  it('is not what two tokens of one name are: the library does not start over', async () => {
+    const vault = vaultOn(fake);
+    const signer = await vault.generate('Ed25519');
+    fake.slots.push(fake.slot);
+    fake.fail('C_SignInit', 0x30);
+    await expect(signer.sign(TEXT)).rejects.toMatchObject(FAILED);
+    expect(fake.count('C_Finalize')).toBe(0);
+  });
+
   it('and is back with other handles is searched for its keys again', async () => {
     const [one, two] = [vaultOn(fake), vaultOn(fake)];
     const signers = [await one.generate('Ed25519'), await two.generate('Ed25519')];
