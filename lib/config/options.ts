@@ -190,11 +190,12 @@ export interface KeysOptions {
   readonly encryptionKeys?: string | null | readonly [string | null, ...(string | null)[]];
 
   /**
-   * The deployment these keys are for, such as `'staging'`. A key or a key ring that says it is for
-   * another is refused.
-   * @defaultValue `NODE_ENV`, if that is set
+   * The deployment these keys are for, such as `'staging'`, or `null` for none. A key that says it is
+   * for another is refused, and so is a stored ring that was made for another or for none: choose it
+   * before the first start.
+   * @defaultValue `NODE_ENV`; `null` if that is not set
    */
-  readonly environment?: string;
+  readonly environment?: string | null;
 
   /**
    * Signs with secrets derived (HKDF) for each subject and period from those of the ring, so that one

@@ -167,10 +167,13 @@ function readCacheEntries(reader: OptionReader): number {
 function resolveMaxLifetime(
   reader: OptionReader,
   { accessTtl, leeway }: TokenLengths,
-  { retainFor }: KeysConfig,
+  { retainFor, maxLag }: KeysConfig,
 ): number {
   const rotates = reader.get('keys.signingKey') === undefined;
-  const longestKept = rotates ? retainFor - leeway : Infinity;
+  // An instance that is cut off from a shared store signs on for so long with what it knows.
+  const cutOff = Number.isFinite(maxLag) ? maxLag : 0;
+  const slack = leeway + cutOff;
+  const longestKept = rotates ? retainFor - slack : Infinity;
   const roomy = Math.floor(Math.min(HOUR, longestKept) / SECOND) * SECOND;
   const maxLifetime = reader.duration('tokens.maxLifetime', Math.max(accessTtl, roomy), {
     step: SECOND,
@@ -190,8 +193,8 @@ function resolveMaxLifetime(
   ) {
     reader.add(
       'keys.retainFor',
-      `'${formatDuration(retainFor)}' is shorter than the longest token plus tokens.leeway`,
-      `Write at least '${formatDuration(maxLifetime + leeway)}', or shorten tokens.accessTtl and tokens.maxLifetime`,
+      `'${formatDuration(retainFor)}' is shorter than the longest token plus tokens.leeway${cutOff > 0 ? ' and outage.maxLag' : ''}`,
+      `Write at least '${formatDuration(maxLifetime + slack)}', or shorten tokens.accessTtl and tokens.maxLifetime`,
     );
   }
   return maxLifetime;

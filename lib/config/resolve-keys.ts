@@ -71,7 +71,7 @@ export async function readKeys(reader: OptionReader, context: KeysContext): Prom
 /** How long, in milliseconds, a derived secret signs; `null` without derivation. */
 export function readDerivationPeriod(
   reader: OptionReader,
-  { algorithms }: Pick<KeysConfig, 'algorithms'>,
+  { algorithms, staticKeys }: Pick<KeysConfig, 'algorithms' | 'staticKeys'>,
 ): number | null {
   const value = reader.get('keys.derivation');
   if (value === undefined || value === null) return null;
@@ -85,6 +85,10 @@ export function readDerivationPeriod(
   }
   if (reader.get('keys.derivation.period') === undefined) {
     reader.refuse('keys.derivation.period', "Write a length such as '1d'");
+  }
+  // The kid of a derived secret is that of the master, a dot and the number of the period.
+  if ((staticKeys?.signing.kid.length ?? 0) > 128 - '.999999999999'.length) {
+    reader.add('keys.signingKey.kid', 'it leaves no room for the period', 'Write a shorter one');
   }
   const bounds = { min: MINUTE, max: 400 * DAY, step: SECOND };
   return reader.duration('keys.derivation.period', DAY, bounds);
@@ -127,7 +131,8 @@ function checkAlgorithm(reader: OptionReader, algorithm: SigningAlgorithm, profi
 }
 
 function readEnvironment(reader: OptionReader, nodeEnv: string | undefined): string | null {
-  const fix = "Name the deployment, such as 'production' or 'staging'";
+  if (reader.get('keys.environment') === null) return null;
+  const fix = "Name the deployment, such as 'production' or 'staging', or write null";
   const isName = (text: string): boolean => /^[\x21-\x7e]{1,64}$/.test(text);
   const fallback = nodeEnv !== undefined && isName(nodeEnv) ? nodeEnv : '';
   const name = reader.text('keys.environment', fallback, fix, isName);

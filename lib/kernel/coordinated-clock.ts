@@ -22,6 +22,7 @@ export const MAX_SKEW = 300_000;
  */
 export class CoordinatedClock extends Clock {
   #offset = 0;
+  #isFar = false;
 
   constructor(private readonly host: Clock) {
     super();
@@ -36,15 +37,22 @@ export class CoordinatedClock extends Clock {
     return this.host.now();
   }
 
+  /** As far as the host can tell: what this clock is set by says nothing about how time passes. */
+  override elapsed(): number {
+    return this.host.elapsed?.() ?? this.host.now();
+  }
+
   /**
    * Follows a reading. Answers the skew it found, in milliseconds, when that is worth a word: when the
-   * clock was moved for it, or the other clock is too far away to be followed.
+   * clock was moved for it, or the other clock has gone too far away to be followed.
    */
   align({ remote, sentAt, receivedAt }: ClockReading): number | undefined {
     const trip = receivedAt - sentAt;
     if (!Number.isFinite(remote) || trip < 0 || trip > MAX_TRIP) return undefined;
     const skew = Math.round(remote - (sentAt + trip / 2));
-    if (Math.abs(skew) > MAX_SKEW) return skew;
+    const wasFar = this.#isFar;
+    this.#isFar = Math.abs(skew) > MAX_SKEW;
+    if (this.#isFar) return wasFar ? undefined : skew;
     if (Math.abs(skew - this.#offset) <= Math.max(TOLERANCE, trip)) return undefined;
     this.#offset = skew;
     return skew;

@@ -1,5 +1,6 @@
 import { verify } from 'node:crypto';
 
+import { withDeadline } from '../kernel/deadline.js';
 import { KeyError } from '../kernel/errors.js';
 import { importVerificationKey, type SigningKey, type VerificationKey } from './key-material.js';
 import type { Signer } from './signer.js';
@@ -35,13 +36,9 @@ async function signWith(
   { signatureLength }: VerificationKey,
   input: Uint8Array,
 ): Promise<Uint8Array> {
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(failed('it did not answer in time')), DEADLINE_MS);
-    timer.unref();
-  });
   try {
-    const signature = await Promise.race([signer.sign(input), deadline]);
+    const late = (): KeyError => failed('it did not answer in time');
+    const signature = await withDeadline(signer.sign(input), DEADLINE_MS, late);
     if (!(signature instanceof Uint8Array) || signature.length !== signatureLength) {
       throw failed('its signature has a wrong form');
     }
@@ -49,8 +46,6 @@ async function signWith(
   } catch (error) {
     // What a KMS client says can hold addresses and account names: for the cause alone.
     throw error instanceof KeyError ? error : failed('it refused', error);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -4,6 +4,7 @@ import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 
 import type { SecurityEvents } from '../events/security-events.js';
 import type { Clock } from '../kernel/clock.js';
+import { withDeadline } from '../kernel/deadline.js';
 import { KeyError } from '../kernel/errors.js';
 import type { SigningAlgorithm } from './algorithms.js';
 import type { Jwks } from './jwks.js';
@@ -18,7 +19,8 @@ import {
   type Rotation,
 } from './key-description.js';
 import type { KeyStore } from './key-store.js';
-import { RingKeeper, type TakenStep } from './ring-keeper.js';
+import { RingKeeper } from './ring-keeper.js';
+import { reportStep } from './ring-report.js';
 import { noSigningKey, type RingSnapshot, RingSnapshots } from './ring-snapshot.js';
 import {
   advancing,
@@ -66,6 +68,12 @@ const RETRY_AFTER = 1_000;
 /** How often a store that fails at the start is asked, `RETRY_AFTER` apart. */
 const START_ATTEMPTS = 10;
 
+/** What may be over when it is asked again: the store, or the vault, is not there yet. */
+const PASSING: readonly KeyError['code'][] = ['ERR_KEY_RING_UNAVAILABLE', 'ERR_KEY_SIGNER_FAILED'];
+
+/** Milliseconds for counting sessions. */
+const COUNT_WITHIN = 5_000;
+
 const UNREADABLE: readonly KeyError['code'][] = [
   'ERR_KEY_RING_CORRUPT',
   'ERR_KEY_RING_UNREADABLE',
@@ -106,8 +114,18 @@ export class KeyRingService implements OnModuleDestroy {
       this.#static = snapshots.ofStaticKeys(signing, previous);
     } else if (store !== null) {
       const { protector, owner } = config;
-      const keeping = { store, protector, vault, owner, policy, snapshots, clock, events };
-      this.#keeper = new RingKeeper(keeping);
+      const { maxLag } = config;
+      this.#keeper = new RingKeeper({
+        store,
+        protector,
+        vault,
+        owner,
+        policy,
+        snapshots,
+        clock,
+        events,
+        maxLag,
+      });
     }
   }
 
@@ -129,11 +147,13 @@ export class KeyRingService implements OnModuleDestroy {
   async #start(): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#change(advancing(this.#policy));
+        await this.#change(advancing(this.#policy));
+        if (this.#current.isComplete) return;
+        throw vaultAway();
       } catch (error) {
         if (!(error instanceof KeyError)) throw error;
         this.#reportFailure(error);
-        if (error.code !== 'ERR_KEY_RING_UNAVAILABLE' || attempt === START_ATTEMPTS) throw error;
+        if (!PASSING.includes(error.code) || attempt === START_ATTEMPTS) throw error;
         await pause(RETRY_AFTER);
       }
     }
@@ -152,7 +172,7 @@ export class KeyRingService implements OnModuleDestroy {
   /** How the ring stands, for readiness checks. */
   health(): KeyRingHealth {
     if (this.#static !== undefined) return { status: 'ok', lag: 0, code: null };
-    const lag = Math.max(0, this.#surroundings.clock.now() - this.#confirmedAt);
+    const lag = this.#lag;
     const status = lag > this.#config.maxLag ? 'stale' : this.#failure === null ? 'ok' : 'failing';
     return { status, lag, code: this.#failure };
   }
@@ -165,14 +185,15 @@ export class KeyRingService implements OnModuleDestroy {
    */
   async signingKey(algorithm: SigningAlgorithm = this.#config.algorithms[0]): Promise<SigningKey> {
     const now = this.#surroundings.clock.now();
-    if (this.#current.changesAt <= now && this.#retryAt <= now) {
+    const isDue = this.#current.changesAt <= now || this.#lag > this.#config.maxLag;
+    if (isDue && this.#retryAt <= now) {
       this.#refreshing ??= this.refresh().finally(() => (this.#refreshing = undefined));
       await this.#refreshing;
     }
-    this.#assertFresh(this.#surroundings.clock.now());
+    this.#assertFresh();
     const key = this.#current.signing.get(algorithm);
-    if (key === undefined) throw noSigningKey();
-    return key;
+    if (key !== undefined) return key;
+    throw this.#current.isComplete ? noSigningKey() : vaultAway();
   }
 
   /**
@@ -181,7 +202,7 @@ export class KeyRingService implements OnModuleDestroy {
    */
   verificationKey(kid: string): VerificationKey | undefined {
     const now = this.#surroundings.clock.now();
-    this.#assertFresh(now);
+    this.#assertFresh();
     const usable = this.#current.usable.get(kid);
     return usable !== undefined && now < usable.until ? usable.key : undefined;
   }
@@ -192,8 +213,13 @@ export class KeyRingService implements OnModuleDestroy {
     return [...keys.map(describeKey), ...compromised.map(describeCompromisedKey)];
   }
 
-  /** The public keys, ready to serve. */
+  /**
+   * The public keys, ready to serve.
+   * @throws KeyError `ERR_KEY_RING_STALE` when one of them may have been withdrawn without word of it
+   * here
+   */
   jwks(): Jwks {
+    this.#assertFresh();
     return this.#current.jwks;
   }
 
@@ -216,15 +242,15 @@ export class KeyRingService implements OnModuleDestroy {
 
   /**
    * Takes a key out that may be in other hands: it leaves the JWKS, its successor signs at once, and
-   * every instance refuses the tokens it signed within a second. Asking again changes nothing.
+   * every instance that the store reaches refuses the tokens it signed within a second; one that is cut
+   * off answers 503 once `outage.maxLag` has passed. Asking again changes nothing.
    * @param options `dryRun`: only say what it would do
    * @throws KeyError `ERR_KEY_UNKNOWN` if the ring has no such key; `ERR_KEY_STATIC` if the key was
-   * configured; `ERR_KEY_RING_UNAVAILABLE` if the store did not take it, and nothing has changed
+   * configured; `ERR_KEY_RING_UNAVAILABLE` if the store did not say that it took it: ask again
    */
   async compromise(kid: string, options: { readonly dryRun?: boolean } = {}): Promise<Compromise> {
-    const sessions = await this.#surroundings.countSessions();
     const before = this.keys();
-    if (options.dryRun !== true) await this.#change(compromise(kid, this.#policy));
+    if (options.dryRun !== true) await this.#change(compromise(kid));
     else this.#assertRotates();
     const known =
       before.find((key) => key.kid === kid) ?? this.keys().find((key) => key.kid === kid);
@@ -241,8 +267,17 @@ export class KeyRingService implements OnModuleDestroy {
       kid,
       phase,
       successor: phase === 'signing' ? (successor?.kid ?? null) : null,
-      sessions,
+      sessions: await this.#countSessions(),
     };
+  }
+
+  /** For information: whatever happens to it, what was asked for is done. */
+  #countSessions(): Promise<number | null> {
+    const counting = withDeadline(this.#surroundings.countSessions(), COUNT_WITHIN, noSigningKey);
+    return counting.then(
+      (count) => count,
+      () => null,
+    );
   }
 
   /**
@@ -291,8 +326,9 @@ export class KeyRingService implements OnModuleDestroy {
     const keeper = this.#assertRotates();
     await this.#enqueue(async () => {
       const step = await keeper.change(transition);
-      this.#confirm();
-      if (step !== undefined) this.#report(step);
+      if (this.#current.isComplete) this.#confirm();
+      else this.#reportFailure(vaultAway());
+      if (step !== undefined) reportStep(step, this.#surroundings.events);
     });
   }
 
@@ -304,9 +340,9 @@ export class KeyRingService implements OnModuleDestroy {
     );
   }
 
-  /** When the store last confirmed what is known here. */
-  get #confirmedAt(): number {
-    return this.#keeper?.confirmedAt ?? -Infinity;
+  /** Milliseconds since the store last confirmed what is known here. */
+  get #lag(): number {
+    return this.#keeper?.lag ?? 0;
   }
 
   get #current(): RingSnapshot {
@@ -332,14 +368,14 @@ export class KeyRingService implements OnModuleDestroy {
     this.#surroundings.events.emit({ type: 'key.available', at: this.#now() });
   }
 
-  #assertFresh(now: number): void {
+  #assertFresh(): void {
     const { maxLag, onStale } = this.#config;
-    if (this.#keeper === undefined || now - this.#confirmedAt <= maxLag) return;
+    if (this.#lag <= maxLag) return;
     if (!this.#isStale) {
       this.#isStale = true;
       this.#surroundings.events.emit({ type: 'key.stale', at: this.#now(), onStale });
     }
-    if (this.#retryAt <= now) this.refreshAside();
+    if (this.#retryAt <= this.#surroundings.clock.now()) this.refreshAside();
     if (onStale === 'acceptWithAlert') return;
     throw new KeyError('ERR_KEY_RING_STALE', 'The key store was not heard of for too long.');
   }
@@ -352,31 +388,11 @@ export class KeyRingService implements OnModuleDestroy {
     this.#surroundings.events.emit({ type, at: this.#now(), code, detail });
   }
 
-  #report({ ring, changes, takenAt }: TakenStep): void {
-    const { events } = this.#surroundings;
-    for (const { kid, algorithm, phase } of changes) {
-      const at = new Date(takenAt);
-      const key = ring.keys.find((candidate) => candidate.kid === kid);
-      if (key?.phase === 'published') {
-        const signsFrom = new Date(key.signsFrom);
-        events.emit({ type: 'key.published', at, kid, algorithm, signsFrom });
-      } else if (key?.phase === 'verifying') {
-        const retiresAt = new Date(key.retiresAt);
-        events.emit({ type: 'key.verifying', at, kid, algorithm, retiresAt });
-      } else if (phase === 'compromised') {
-        events.emit({ type: 'key.compromised', at, kid, algorithm });
-      } else {
-        events.emit({
-          type: phase === 'signing' ? 'key.signing' : 'key.retired',
-          at,
-          kid,
-          algorithm,
-        });
-      }
-    }
-  }
-
   #now(): Date {
     return new Date(this.#surroundings.clock.now());
   }
+}
+
+function vaultAway(): KeyError {
+  return new KeyError('ERR_KEY_SIGNER_FAILED', 'The key vault does not give a key of the ring.');
 }

@@ -34,6 +34,8 @@ export class KeyRotationSchedule implements OnApplicationBootstrap, OnModuleDest
     if (this.#registry.doesExist('interval', KEY_ROTATION_INTERVAL)) return;
     const interval = setInterval(() => this.keyRing.refreshAside(), PERIOD_MS).unref();
     this.#registry.addInterval(KEY_ROTATION_INTERVAL, interval);
+    // What was heard of the store before other modules took their time is old by now.
+    this.keyRing.refreshAside();
   }
 
   onModuleDestroy(): void {

@@ -1,7 +1,8 @@
 import type { SecurityEvents } from '../events/security-events.js';
 import type { Clock } from '../kernel/clock.js';
 import { CoordinatedClock, MAX_SKEW } from '../kernel/coordinated-clock.js';
-import { KeyError } from '../kernel/errors.js';
+import { withDeadline } from '../kernel/deadline.js';
+import { KeyError, StoreError } from '../kernel/errors.js';
 import type { SigningAlgorithm } from './algorithms.js';
 import { importSigner } from './external-key.js';
 import { exportPrivateJwk, generateSigningKey } from './key-material.js';
@@ -14,11 +15,12 @@ import {
   compromise,
   type FreshKey,
   reinstating,
+  remembering,
   type RingPolicy,
   type RingStep,
   type RingTransition,
 } from './ring-transitions.js';
-import type { KeyVault } from './signer.js';
+import type { KeyVault, Signer } from './signer.js';
 import { parseRing, type RingOwner, serializeRing } from './stored-ring.js';
 
 /** What a ring is kept with. */
@@ -31,12 +33,34 @@ export interface RingKeeping {
   readonly snapshots: RingSnapshots;
   readonly clock: Clock;
   readonly events: SecurityEvents;
+  /** How long, in milliseconds, an instance that is cut off may go on signing with what it knows. */
+  readonly maxLag: number;
 }
 
 /** A step that the store has taken. */
 export interface TakenStep extends RingStep {
   readonly takenAt: number;
 }
+
+/** An instant, on the clock that is shared and on the one that never runs back. */
+interface Instant {
+  readonly now: number;
+  readonly elapsed: number;
+}
+
+const NEVER: Instant = { now: -Infinity, elapsed: -Infinity };
+
+/** Milliseconds after which a store of the application's that does not answer counts as failed. */
+const STORE_WITHIN = 10_000;
+/** For a vault to make a key: smart cards take long for RSA. */
+const GENERATE_WITHIN = 90_000;
+const DESTROY_WITHIN = 5_000;
+/** How often the store is heard of while a vault makes a key. */
+const HEARTBEAT = 500;
+/** Once in a while the ring is judged anew, whatever was computed for it by a clock that was wrong. */
+const REVIEW_AFTER = 3_600_000;
+/** Beyond `maxLag`, before a private key that stopped signing is destroyed in the vault. */
+const DESTROY_MARGIN = 10_000;
 
 /** Losing a compare-and-swap this often in a row means a broken store, not a race. */
 const MAX_ATTEMPTS = 16;
@@ -53,8 +77,12 @@ export class RingKeeper {
   /** The stored text the snapshot was taken of. */
   #text: string | undefined;
   /** When the store was last asked, and when it last confirmed what is known here. */
-  #askedAt = -Infinity;
-  #confirmedAt = -Infinity;
+  #askedAt = NEVER;
+  #confirmedAt = NEVER;
+  #reviewedAt = -Infinity;
+  /** Keys whose private parts are known to be destroyed in the vault, and those that refused it. */
+  readonly #destroyed = new Set<string>();
+  readonly #undestroyed = new Set<string>();
   /** The highest version that was seen. */
   #version = 0;
   /**
@@ -71,11 +99,11 @@ export class RingKeeper {
   }
 
   /**
-   * The instant at which what is known here was surely what the store held. A store that takes no
-   * change, or a vault that makes no key, does not make it older.
+   * Milliseconds since what is known here was surely what the store held. A store that takes no
+   * change, or a vault that makes no key, does not make it older; a clock that is set back neither.
    */
-  get confirmedAt(): number {
-    return this.#confirmedAt;
+  get lag(): number {
+    return Math.max(0, this.#elapsed() - this.#confirmedAt.elapsed);
   }
 
   /**
@@ -88,7 +116,7 @@ export class RingKeeper {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const { stored, storeTime } = await this.#load();
       // All instances judge by one clock what is due, so that none is ahead of the others' word.
-      const now = storeTime ?? this.keeping.clock.now();
+      const now = this.#judgeBy(storeTime);
       if (stored !== null && stored.version < this.#version && this.#text !== undefined) {
         if (stored.ring !== this.#text) {
           await this.#restore(stored, this.#text);
@@ -97,19 +125,24 @@ export class RingKeeper {
         // Another instance brought it back; its number is what counts from now on.
         this.#version = stored.version;
       }
-      if (stored !== null && this.#isSettled(stored, transition, now)) return undefined;
+      if (stored !== null && this.#isSettled(stored, transition, now)) {
+        await this.#destroyFormer(now);
+        return undefined;
+      }
+      this.#reviewedAt = now;
       const ring = await this.#read(stored);
       const next = await this.#next(ring, now, transition);
       if (next.ring === ring && stored !== null) {
         await this.#adopt(ring, stored.ring, stored.version);
         await this.#discard();
+        await this.#destroyFormer(now);
         return undefined;
       }
       const isLost = stored === null && this.#text !== undefined;
       if (await this.#offer(next, stored)) {
         if (isLost) this.#reportRestored('ring');
         await this.#discard();
-        await this.#retire(ring);
+        await this.#destroyFormer(now);
         return { ...next, takenAt: now };
       }
     }
@@ -124,12 +157,12 @@ export class RingKeeper {
     const { protector, store } = this.keeping;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const { stored } = await this.#load();
-      if (stored !== null && stored.ring !== this.#text) {
+      if (stored === null || stored.ring !== this.#text) {
         // To adopt it as it lies there would be to forget what it lacks: a compromise, say.
         await this.change(advancing(this.keeping.policy));
         continue;
       }
-      if (stored === null || protector.isNewest(stored.ring)) return 'newest';
+      if (protector.isNewest(stored.ring)) return 'newest';
       const ring = await this.#read(stored);
       const text = await protector.seal(serializeRing(ring, this.keeping.owner));
       if (await store.replace({ expectedVersion: stored.version, ring: text })) {
@@ -149,10 +182,11 @@ export class RingKeeper {
 
   async #ask(): Promise<LoadedKeyRing> {
     const { clock, store, events } = this.keeping;
-    this.#askedAt = clock.now();
-    if (!(clock instanceof CoordinatedClock)) return store.load();
-    const sentAt = clock.hostNow();
-    const loaded = await store.load();
+    const askedAt = { now: clock.now(), elapsed: this.#elapsed() };
+    const sentAt = clock instanceof CoordinatedClock ? clock.hostNow() : 0;
+    const loaded = await withDeadline(store.load(), STORE_WITHIN, storeIsLate);
+    this.#askedAt = askedAt;
+    if (!(clock instanceof CoordinatedClock)) return loaded;
     if (loaded.storeTime !== null) {
       const reading = { remote: loaded.storeTime, sentAt, receivedAt: clock.hostNow() };
       const skew = clock.align(reading);
@@ -164,11 +198,26 @@ export class RingKeeper {
     return loaded;
   }
 
+  /**
+   * The store's clock, which all instances share; this instance's own where the store has none, or one
+   * that is too far away to be right.
+   */
+  #judgeBy(storeTime: number | null): number {
+    const now = this.keeping.clock.now();
+    return storeTime !== null && Math.abs(storeTime - now) <= MAX_SKEW ? storeTime : now;
+  }
+
+  #elapsed(): number {
+    const { clock } = this.keeping;
+    return clock.elapsed?.() ?? clock.now();
+  }
+
   /** Whether the stored ring is the one known, and not due for anything. */
   #isSettled(stored: StoredKeyRing, { isRoutine }: RingTransition, now: number): boolean {
     if (stored.ring !== this.#text || this.#snapshot === undefined || !isRoutine) return false;
     this.#version = Math.max(this.#version, stored.version);
-    return now < this.#snapshot.changesAt;
+    const isReviewed = Math.abs(now - this.#reviewedAt) < REVIEW_AFTER;
+    return this.#snapshot.isComplete && isReviewed && now < this.#snapshot.changesAt;
   }
 
   /** The ring to go on from: the stored one; else the one known, which verifiers have met; else none. */
@@ -206,12 +255,14 @@ export class RingKeeper {
   async #repairs(ring: KeyRing): Promise<readonly RingTransition[]> {
     const { policy } = this.keeping;
     if (this.#text === undefined || this.#snapshot === undefined) return [];
-    const returned = this.#snapshot.compromised.filter(({ kid }) =>
-      ring.keys.some((key) => key.kid === kid),
-    );
+    if (ring.keys.length === 0) return [];
+    const { compromised } = this.#snapshot;
+    const returned = compromised.filter(({ kid }) => ring.keys.some((key) => key.kid === kid));
+    const known = await this.#open(this.#text);
     return [
-      ...returned.map(({ kid }) => compromise(kid, policy)),
-      ...(ring.keys.length === 0 ? [] : [reinstating(await this.#open(this.#text), policy)]),
+      ...returned.map(({ kid }) => compromise(kid)),
+      remembering(compromised),
+      reinstating(known, this.#confirmedAt.now, policy),
     ];
   }
 
@@ -222,15 +273,35 @@ export class RingKeeper {
       const { kid, publicJwk } = key;
       return { kid, algorithm, publicJwk, privateJwk: exportPrivateJwk(key) };
     }
-    const { kid, publicJwk } = await importSigner(await vault.generate(algorithm));
-    return { kid, algorithm, publicJwk, privateJwk: null };
+    const signer = await this.#generate(vault, algorithm);
+    try {
+      const { kid, publicJwk } = await importSigner(signer);
+      return { kid, algorithm, publicJwk, privateJwk: null };
+    } catch (error) {
+      await this.#destroy(signer.kid);
+      throw error;
+    }
+  }
+
+  /** However long the vault takes, what is known of the store stays fresh. */
+  async #generate(vault: KeyVault, algorithm: SigningAlgorithm): Promise<Signer> {
+    const late = (): KeyError =>
+      new KeyError('ERR_KEY_SIGNER_FAILED', 'The key vault did not make a key in time.');
+    const generating = withDeadline(vault.generate(algorithm), GENERATE_WITHIN, late);
+    let isOver = false;
+    const over = generating.finally(() => (isOver = true)).catch(() => {});
+    while (!isOver) {
+      await withDeadline(over, HEARTBEAT, late).catch(() => this.#load().catch(() => {}));
+    }
+    return generating;
   }
 
   async #offer({ ring }: RingStep, stored: StoredKeyRing | null): Promise<boolean> {
     const { protector, store, owner } = this.keeping;
     const text = await protector.seal(serializeRing(ring, owner));
     const expectedVersion = stored?.version ?? null;
-    if (!(await store.replace({ expectedVersion, ring: text }))) return false;
+    const offered = store.replace({ expectedVersion, ring: text });
+    if (!(await withDeadline(offered, STORE_WITHIN, storeIsLate))) return false;
     await this.#adopt(ring, text, expectedVersion ?? 0);
     return true;
   }
@@ -250,7 +321,7 @@ export class RingKeeper {
 
   async #adopt(ring: KeyRing, text: string, version: number): Promise<void> {
     this.#version = Math.max(this.#version, version);
-    if (this.#text !== text) {
+    if (this.#text !== text || this.#snapshot?.isComplete !== true) {
       this.#snapshot = await this.keeping.snapshots.of(ring);
       this.#text = text;
     }
@@ -262,29 +333,41 @@ export class RingKeeper {
     const kept = new Set(this.#snapshot?.keys.map(({ kid }) => kid));
     const unused = [...this.#made.values()].filter(({ kid }) => !kept.has(kid));
     this.#made.clear();
-    await this.#destroy(unused);
+    for (const { kid, privateJwk } of unused) if (privateJwk === null) await this.#destroy(kid);
   }
 
-  /** Destroys the private parts, in the vault, of keys that ended signing with the last change. */
-  async #retire(before: KeyRing): Promise<void> {
-    const signs = new Set(
-      this.#snapshot?.keys.filter(({ phase }) => phase !== 'verifying').map(({ kid }) => kid),
+  /**
+   * Destroys private parts in the vault once no instance signs with them: at once for a compromised
+   * key, else when also one that is cut off has stopped. Every instance does, until it has worked.
+   */
+  async #destroyFormer(now: number): Promise<void> {
+    if (this.keeping.vault === null || this.#snapshot === undefined) return;
+    const { maxLag } = this.keeping;
+    const grace = Number.isFinite(maxLag) ? maxLag + DESTROY_MARGIN : 0;
+    const former = this.#snapshot.keys.filter(
+      (key) => key.phase === 'verifying' && key.verifyingSince + grace <= now,
     );
-    await this.#destroy(
-      before.keys.filter((key) => key.phase !== 'verifying' && !signs.has(key.kid)),
-    );
-  }
-
-  async #destroy(
-    keys: readonly { readonly kid: string; readonly privateJwk?: object | null }[],
-  ): Promise<void> {
-    const { vault, events, clock } = this.keeping;
-    if (vault === null) return;
-    for (const { kid } of keys.filter(({ privateJwk }) => privateJwk === null)) {
-      await vault.destroy(kid).catch(() => {
-        const at = new Date(clock.now());
-        events.emit({ type: 'key.undestroyed', at, kid, detail: 'the key vault failed' });
-      });
+    for (const { kid } of [...former, ...this.#snapshot.compromised]) {
+      if (!this.#destroyed.has(kid)) await this.#destroy(kid);
     }
   }
+
+  async #destroy(kid: string): Promise<void> {
+    const { vault, events, clock } = this.keeping;
+    if (vault === null) return;
+    try {
+      await withDeadline(vault.destroy(kid), DESTROY_WITHIN, () => new Error('late'));
+      this.#destroyed.add(kid);
+      this.#undestroyed.delete(kid);
+    } catch {
+      if (this.#undestroyed.has(kid)) return;
+      this.#undestroyed.add(kid);
+      const at = new Date(clock.now());
+      events.emit({ type: 'key.undestroyed', at, kid, detail: 'the key vault failed' });
+    }
+  }
+}
+
+function storeIsLate(): StoreError {
+  return new StoreError('ERR_STORE_UNAVAILABLE', 'The key store did not answer in time.');
 }

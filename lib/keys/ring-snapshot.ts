@@ -1,4 +1,5 @@
 import type { Clock } from '../kernel/clock.js';
+import { withDeadline } from '../kernel/deadline.js';
 import { KeyError } from '../kernel/errors.js';
 import type { SigningAlgorithm } from './algorithms.js';
 import { importSigner } from './external-key.js';
@@ -36,6 +37,8 @@ export interface RingSnapshot {
   readonly jwks: Jwks;
   /** When a key is next due for another phase; `Infinity` for a ring that stays as it is. */
   readonly changesAt: number;
+  /** Whether everything that is to sign can: a key vault that is away leaves its keys out. */
+  readonly isComplete: boolean;
 }
 
 interface UsableKey {
@@ -49,6 +52,9 @@ interface Material {
   readonly verification: VerificationKey;
   readonly signing: SigningKey | null;
 }
+
+/** Milliseconds a vault has to find a key: while it looks, nothing new is heard of the ring. */
+const FIND_WITHIN = 2_000;
 
 /** Builds snapshots, and each key object once: building one costs more than a signature. */
 export class RingSnapshots {
@@ -71,7 +77,13 @@ export class RingSnapshots {
     }
     for (const kid of this.#material.keys()) if (!usable.has(kid)) this.#material.delete(kid);
     return this.#publish(
-      { keys: ring.keys.map(factsOf), compromised: ring.compromised },
+      {
+        keys: ring.keys.map(factsOf),
+        compromised: ring.compromised,
+        isComplete: ring.keys.every(
+          ({ kid, phase }) => phase === 'verifying' || this.#material.get(kid)?.signing !== null,
+        ),
+      },
       this.#signingOf(ring),
       usable,
       nextChangeAt(ring, this.policy),
@@ -97,7 +109,8 @@ export class RingSnapshots {
       [publicHalf(signing), ...previous].map((key) => [key.kid, { key, until: Infinity }]),
     );
     const signers = new Map([[signing.row.name, signing]]);
-    return this.#publish({ keys, compromised: [] }, signers, usable, Infinity);
+    const facts = { keys, compromised: [], isComplete: true };
+    return this.#publish(facts, signers, usable, Infinity);
   }
 
   #signingOf(ring: KeyRing): ReadonlyMap<SigningAlgorithm, SigningKey> {
@@ -108,15 +121,18 @@ export class RingSnapshots {
       const current =
         findSigning(ring, algorithm) ??
         (algorithm === primary ? ring.keys.find(({ phase }) => phase === 'signing') : undefined);
-      const key = this.#material.get(current?.kid ?? '')?.signing;
-      if (key !== undefined && key !== null) signing.set(algorithm, key);
-      else if (algorithm === primary) throw noSigningKey();
+      const material = this.#material.get(current?.kid ?? '');
+      if (material === undefined && algorithm === primary) throw noSigningKey();
+      // What is in a vault that is away verifies and does not sign.
+      if (material !== undefined && material.signing !== null) {
+        signing.set(algorithm, material.signing);
+      }
     }
     return signing;
   }
 
   #publish(
-    facts: Pick<RingSnapshot, 'keys' | 'compromised'>,
+    facts: Pick<RingSnapshot, 'keys' | 'compromised' | 'isComplete'>,
     signing: ReadonlyMap<SigningAlgorithm, SigningKey>,
     usable: ReadonlyMap<string, UsableKey>,
     changesAt: number,
@@ -146,14 +162,17 @@ export class RingSnapshots {
     kid,
     algorithm,
     privateJwk,
-  }: Exclude<RingKey, { readonly phase: 'verifying' }>): Promise<SigningKey> {
+  }: Exclude<RingKey, { readonly phase: 'verifying' }>): Promise<SigningKey | null> {
     if (privateJwk !== null) return importSigningKey(privateJwk);
     if (this.vault === null) throw corrupt('a key lies in a vault, and keys.vault is not set');
-    const signer = await this.vault.find(kid);
-    if (signer === null || signer.kid !== kid || signer.alg !== algorithm) {
-      throw new KeyError('ERR_KEY_SIGNER_FAILED', 'The key vault has no such key of the ring.');
-    }
-    return importSigner(signer);
+    const late = (): KeyError => vaultFailed('did not answer in time');
+    const signer = await withDeadline(this.vault.find(kid), FIND_WITHIN, late).catch(() => null);
+    if (signer === null) return null;
+    if (signer.kid !== kid || signer.alg !== algorithm) throw vaultFailed('gave another key');
+    return importSigner(signer).catch((error: unknown) => {
+      if (error instanceof KeyError && error.code === 'ERR_KEY_SIGNER_FAILED') return null;
+      throw error;
+    });
   }
 }
 
@@ -166,6 +185,10 @@ async function verificationOf(
   }
   if (signing !== null && signing.row.symmetric) return publicHalf(signing);
   return importVerificationKey(entry.publicJwk);
+}
+
+function vaultFailed(how: string): KeyError {
+  return new KeyError('ERR_KEY_SIGNER_FAILED', `The key vault ${how}.`);
 }
 
 export function noSigningKey(): KeyError {

@@ -3,6 +3,7 @@ import { algorithmRow, type SigningAlgorithm } from './algorithms.js';
 import type { PrivateJwk, PublicJwk } from './key-material.js';
 import {
   assertRing,
+  type CompromisedKey,
   corrupt,
   type CurrentKey,
   findPublished,
@@ -150,7 +151,7 @@ export function rotating(policy: RingPolicy): RingTransition {
  *
  * The step throws `KeyError` `ERR_KEY_UNKNOWN` if the ring has no such key.
  */
-export function compromise(kid: string, policy: RingPolicy): RingTransition {
+export function compromise(kid: string): RingTransition {
   const find = (ring: KeyRing): RingKey | undefined => ring.keys.find((key) => key.kid === kid);
   const isAlone = (ring: KeyRing, key: RingKey | undefined): key is CurrentKey =>
     key?.phase === 'signing' && findPublished(ring, key.algorithm) === undefined;
@@ -176,11 +177,31 @@ export function compromise(kid: string, policy: RingPolicy): RingTransition {
         if (made === undefined) throw corrupt('a compromised key has no successor');
         keys.push(first(made, now));
       }
-      const forgottenAt = now + policy.retainFor;
+      const forgottenAt = now + MARK_KEPT;
       return step(ring, {
         keys,
         compromised: [...ring.compromised, { kid, algorithm, compromisedAt: now, forgottenAt }],
       });
+    },
+  };
+}
+
+/**
+ * How long a compromised key is remembered: longer than anyone would bring an old state of the store
+ * back, whether by mistake or with the stolen key in hand.
+ */
+const MARK_KEPT = 400 * 86_400_000;
+
+/** Adds the word that keys are compromised to a ring that was made without it. */
+export function remembering(marks: readonly CompromisedKey[]): RingTransition {
+  return {
+    isRoutine: false,
+    needs: () => [],
+    take: (ring, now) => {
+      const known = new Set([...ring.keys, ...ring.compromised].map(({ kid }) => kid));
+      const missing = marks.filter((mark) => !known.has(mark.kid) && mark.forgottenAt > now);
+      const compromised = [...ring.compromised, ...missing];
+      return step(ring, missing.length === 0 ? ring : { ...ring, compromised });
     },
   };
 }
@@ -190,19 +211,24 @@ const EARLY = 60_000;
 
 /**
  * Brings back, for verifying, keys of a ring that this instance knew and that the store has lost: a
- * key leaves a ring only when its time is over, or by name, as compromised.
+ * key leaves a ring only when its time is over, or by name, as compromised. Who was cut off since
+ * `knownAt` cannot tell a loss from what happened meanwhile, so a key that signed then verifies no
+ * longer than if it had stopped then.
  */
-export function reinstating(known: KeyRing, policy: RingPolicy): RingTransition {
+export function reinstating(known: KeyRing, knownAt: number, policy: RingPolicy): RingTransition {
   return {
     isRoutine: false,
     needs: () => [],
     take: (ring, now) => {
       const isGone = ({ kid }: RingKey): boolean =>
         ![...ring.keys, ...ring.compromised].some((key) => key.kid === kid);
-      const lost = known.keys.filter(isGone).flatMap((key): FormerKey[] => {
-        if (key.phase === 'signing') return [stopSigning(key, now, policy)];
-        return key.phase === 'verifying' && key.retiresAt > now + EARLY ? [key] : [];
-      });
+      const lost = known.keys
+        .filter(isGone)
+        .flatMap((key): FormerKey[] => {
+          if (key.phase === 'signing') return [stopSigning(key, Math.min(now, knownAt), policy)];
+          return key.phase === 'verifying' ? [key] : [];
+        })
+        .filter(({ retiresAt }) => retiresAt > now + Math.min(EARLY, policy.retainFor / 2));
       return step(ring, lost.length === 0 ? ring : { ...ring, keys: [...ring.keys, ...lost] });
     },
   };

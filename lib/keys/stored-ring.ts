@@ -36,8 +36,8 @@ export function parseRing(text: string, { issuer, environment }: RingOwner): Key
   if (!Array.isArray(keys) || !Array.isArray(compromised)) throw corrupt('it is not a ring');
   if (value['issuer'] !== issuer) throw corrupt('it is that of another issuer');
   const mark = value['environment'];
-  // An instance that does not say where it is would take the mark off with its next change.
-  if (mark !== null && mark !== environment) {
+  // One that is not marked is nobody's but theirs who have no mark either.
+  if (mark !== environment) {
     throw new KeyError('ERR_KEY_ENVIRONMENT', 'The key ring was made for another environment.');
   }
   return assertRing({

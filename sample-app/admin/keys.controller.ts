@@ -1,4 +1,5 @@
 import {
+  BadRequestException,
   ConflictException,
   Controller,
   Get,
@@ -62,6 +63,10 @@ export class KeysController {
     @Param('kid') kid: string,
     @Query('dry_run') dryRun: string | undefined,
   ): Promise<Compromise> {
+    // A switch that was misspelt must not do for real what was only asked about.
+    if (dryRun !== undefined && dryRun !== 'true' && dryRun !== 'false') {
+      throw new BadRequestException({ error: 'invalid_request' });
+    }
     return this.keyRing.compromise(kid, { dryRun: dryRun === 'true' }).catch(explain);
   }
 }

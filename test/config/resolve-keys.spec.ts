@@ -167,6 +167,7 @@ describe('keys.environment', () => {
     [null, undefined, undefined],
     [null, '', undefined],
     [null, 'two words', undefined],
+    [null, 'production', null],
   ])('is %j with NODE_ENV %j and the option %j', async (expected, nodeEnv, environment) => {
     const storage = memoryStorage({ dangerouslyAllowInProduction: true });
     const options = { ...REQUIRED, storage, keys: { environment } };
@@ -174,7 +175,7 @@ describe('keys.environment', () => {
     expect(keys.owner).toEqual({ issuer: REQUIRED.issuer, environment: expected });
   });
 
-  it.each(['', 'two words', 7, null, 'x'.repeat(65)])('%j is refused', async (environment) => {
+  it.each(['', 'two words', 7, 'x'.repeat(65)])('%j is refused', async (environment) => {
     expect(await pathsOf(resolve({ keys: { environment } }))).toEqual(['keys.environment']);
   });
 

@@ -113,6 +113,9 @@ describeWithRedis('an application whose Redis fails', () => {
         storage: { state: 'down' },
       });
       expect(typesOf(instance)).toEqual(expect.arrayContaining(['store.down', 'key.stale']));
+      // A key in it may have been withdrawn since.
+      const jwks = await fetch(`${instance.url}/.well-known/jwks.json`);
+      expect([jwks.status, jwks.headers.get('retry-after')]).toEqual([503, '5']);
     }
     await redis.restart();
     await eventually('both are back', () => allAnswer(200), BACK_WITHIN);

@@ -20,7 +20,8 @@ const SKEWS = [-90_000, 0, 90_000];
 const PUBLISH_AHEAD = 1_100;
 const OPTIONS = {
   tokens: { accessTtl: '3s', maxLifetime: '3s', leeway: '1s' },
-  keys: { rotateEvery: '1150ms', publishAhead: '1100ms', retainFor: '4s', jwksMaxAge: '0s' },
+  keys: { rotateEvery: '1150ms', publishAhead: '1100ms', retainFor: '6s', jwksMaxAge: '0s' },
+  outage: { maxLag: '2s' },
 } as const;
 
 function newKey(): string {
