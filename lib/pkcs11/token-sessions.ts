@@ -50,6 +50,7 @@ export class TokenSessions {
   #isSuspect = false;
   /** A token that is away is not looked for more often than that, whoever asks. */
   readonly #looks = new BackOff(LOOK_PAUSE_MS);
+  #isClosed = false;
   #recovering: Promise<void> | undefined;
 
   constructor(
@@ -70,6 +71,8 @@ export class TokenSessions {
       if (!isLost(error)) throw error;
       loss = error;
     }
+    // Nobody waits for it any more; the library may be others' by now.
+    if (this.#isClosed) throw tokenFailed('its vault was closed');
     this.library.lost(this);
     try {
       await this.#recover(generation);
@@ -98,8 +101,14 @@ export class TokenSessions {
     }
   }
 
-  /** Ends the sessions nobody uses. */
+  /** Ends the sessions nobody uses, and each other one with its operation. */
   close(): void {
+    this.#isClosed = true;
+    this.library.found(this);
+    this.#dropIdle();
+  }
+
+  #dropIdle(): void {
     for (const session of this.#idle.splice(0)) this.#end(session);
   }
 
@@ -114,7 +123,8 @@ export class TokenSessions {
         this.#end(session);
         throw error;
       }
-      this.#idle.push(session);
+      if (this.#isClosed) this.#end(session);
+      else this.#idle.push(session);
       return result;
     });
   }
@@ -132,7 +142,7 @@ export class TokenSessions {
       if (this.#looks.isPausing) throw lookedForBefore();
       this.#looks.pause();
     }
-    this.close();
+    this.#dropIdle();
     this.#epoch++;
     // A token that seems to be there may be stuck in the library; that is no reason to disturb others.
     const isStuck = this.#isSuspect && this.library.mayRestartFreely;

@@ -238,7 +238,7 @@ export class FakeModule {
 }
 
 /** An error as `pkcs11js` makes one. */
-function fault(value: number): Error {
+export function fault(value: number): Error {
   const error = new Error(`CKR_FAULT_${value.toString(16).toUpperCase()}`);
   return Object.assign(error, { name: 'Pkcs11Error', code: value });
 }

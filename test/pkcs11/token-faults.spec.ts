@@ -4,7 +4,7 @@ import type { KeyVault, Signer } from '../../lib/keys/signer.js';
 import { CKA } from '../../lib/pkcs11/cryptoki.js';
 import { pkcs11Vault, type Pkcs11VaultOptions } from '../../lib/pkcs11/pkcs11-vault.js';
 import { recordSecret } from '../support/witness.js';
-import { FakeModule, handleOf } from './fake-token.js';
+import { FakeModule, fault, handleOf } from './fake-token.js';
 
 /** What a token, its library or a PIN can do wrong, on a module that does it when told to. */
 
@@ -341,6 +341,32 @@ describe('a signature', () => {
     await expect(running).resolves.toBeInstanceOf(Uint8Array);
     await closing;
     expect(fake.openSessions).toBe(0);
+  });
+
+  it.each([
+    ['good', undefined],
+    ['lost', 0x30],
+  ])('that ends after its vault was closed ends its session too: %s', async (_, value) => {
+    const other = vaultOn(fake);
+    await other.find('a');
+    const vault = vaultOn(fake, { sessions: 1, deadline: '200ms' });
+    const signer = await vault.generate('Ed25519');
+    const [held, ended] = [gate(), gate()];
+    fake.onSign = async (signature) => {
+      await held.passed;
+      ended.open();
+      if (value !== undefined) throw fault(value);
+      return signature;
+    };
+    await expect(signer.sign(TEXT)).rejects.toThrow('it did not answer in time');
+    await vault.close();
+    expect(fake.openSessions).toBe(2);
+    const before = fake.count('C_OpenSession');
+    held.open();
+    await ended.passed;
+    await until(() => fake.openSessions === 1);
+    expect(fake.count('C_OpenSession')).toBe(before);
+    await expect(finds(other)).resolves.toBe(true);
   });
 
   it('that is refused leaves nothing half done in its session', async () => {
