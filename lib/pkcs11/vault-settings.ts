@@ -26,7 +26,8 @@ export interface Pkcs11VaultOptions {
   readonly slot: TokenChoice;
   /**
    * The PIN of the token's user, or what fetches it whenever a login is due. A PIN that was refused
-   * is not tried again before the process was restarted: tokens lock themselves after a few.
+   * is not tried again before the process was restarted: tokens lock themselves after a few. Nor is
+   * one whose login failed twice for a reason that may be the PIN.
    */
   readonly pin: string | (() => string | Promise<string>);
   /**
