@@ -288,10 +288,12 @@ export class RingKeeper {
     const late = (): KeyError =>
       new KeyError('ERR_KEY_SIGNER_FAILED', 'The key vault did not make a key in time.');
     const generating = withDeadline(vault.generate(algorithm), GENERATE_WITHIN, late);
-    let isOver = false;
-    const over = generating.finally(() => (isOver = true)).catch(() => {});
-    while (!isOver) {
-      await withDeadline(over, HEARTBEAT, late).catch(() => this.#load().catch(() => {}));
+    const over = generating.then(
+      () => true,
+      () => true,
+    );
+    while (!(await withDeadline(over, HEARTBEAT, late).catch(() => false))) {
+      await this.#load().catch(() => {});
     }
     return generating;
   }

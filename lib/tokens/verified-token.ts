@@ -13,6 +13,8 @@ export class VerifiedToken {
   readonly kind: TokenKind;
   readonly kid: string;
   readonly algorithm: SigningAlgorithm;
+  /** `iss`: who issued it. With `trust`, a subject means something only together with its issuer. */
+  readonly issuer: string;
   /** `sub` */
   readonly subject: string;
   /** `jti` */
@@ -41,6 +43,7 @@ export class VerifiedToken {
     this.kind = kind;
     this.kid = kid;
     this.algorithm = algorithm;
+    this.issuer = claims.iss;
     this.subject = claims.sub;
     this.tokenId = claims.jti;
     this.sessionId = claims.sid;
