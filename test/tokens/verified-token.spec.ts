@@ -29,6 +29,7 @@ describe('VerifiedToken.seal', () => {
       kind: 'access',
       kid: 'k1',
       algorithm: 'ES256',
+      issuer: 'https://issuer.example',
       subject: 'user-1',
       tokenId: 'id-1',
       sessionId: 'session-1',
