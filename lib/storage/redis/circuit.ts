@@ -9,6 +9,7 @@ export class Circuit {
   #failures = 0;
   #outage: string | undefined;
   #probeKey = '';
+  #wroteAt = -Infinity;
 
   /** Why nothing is tried; `undefined` while calls may pass. */
   get outage(): string | undefined {
@@ -25,6 +26,11 @@ export class Circuit {
     if (this.#failures >= FAILURES_TO_OPEN) this.open(detail, probeKey);
   }
 
+  /** When a probe last wrote; its own beginning counts, since what came later it cannot know of. */
+  get wroteAt(): number {
+    return this.#wroteAt;
+  }
+
   /** An answer: the failures before it were no row. What is open only a probe closes. */
   succeed(): void {
     this.#failures = 0;
@@ -36,7 +42,9 @@ export class Circuit {
     this.#probeKey = probeKey;
   }
 
-  close(): void {
+  /** A probe begun at that instant was answered. */
+  close(wroteAt: number): void {
+    this.#wroteAt = wroteAt;
     this.#failures = 0;
     this.#outage = undefined;
   }

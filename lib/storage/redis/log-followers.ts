@@ -29,13 +29,16 @@ export class LogFollowers {
   readonly #source: RedisSource;
   readonly #key: string;
   readonly #clock: Clock;
+  readonly #isProven: () => boolean;
   readonly #ends = new Set<() => void>();
   #isClosed = false;
 
-  constructor(source: RedisSource, key: string, clock: Clock) {
+  /** @param isProven whether the log is a primary's: a replica's may lack what was revoked since */
+  constructor(source: RedisSource, key: string, clock: Clock, isProven: () => boolean) {
     this.#source = source;
     this.#key = key;
     this.#clock = clock;
+    this.#isProven = isProven;
   }
 
   add(follower: LogFollower, read: Read): () => void {
@@ -78,7 +81,8 @@ export class LogFollowers {
       if (entries.length > 0) tell(() => follower.onEntries(entries));
       if (isOver.value) return;
       if (!page.atEnd) continue;
-      if (this.#clock.now() - start <= STALE_AFTER) tell(follower.onCurrent);
+      const isPresent = this.#clock.now() - start <= STALE_AFTER && this.#isProven();
+      if (isPresent) tell(follower.onCurrent);
       await Promise.all([
         alarm.wait(after === null ? '0-0' : (parsePosition(after)?.entry ?? '0-0')),
         entries.length === 0 ? alarm.pause(REST_AFTER_NOTHING) : undefined,

@@ -2,15 +2,20 @@ import type { Clock } from '../../kernel/clock.js';
 import { Circuit } from './circuit.js';
 import { hashTagOf, slotOf } from './cluster-slot.js';
 import { isCluster, type RedisClient } from './redis-clients.js';
-import { failureOf } from './redis-failure.js';
+import { type Failure, failureOf, TooFewReplicas } from './redis-failure.js';
 import type { RedisKeys } from './redis-keys.js';
 import type { StoreHealth } from './store-health.js';
 
 const TICK = 250;
-/** A quiet connection is probed this often, so that an outage nobody ran into is known too. */
-const PROBE_WHEN_QUIET_FOR = 1_000;
-/** Probes of a quiet Cluster go to this many places in turn. */
-const QUIET_PLACES = 16;
+/**
+ * Every place is probed this often, however much it answers: a server that was made a replica, or
+ * lost its own, still answers reads, with what may be out of date.
+ */
+const PROBE_EVERY = 1_000;
+/** What a probe proves, it proves for so long. */
+const PROVEN_FOR = 2_000;
+/** So many names of probes, spread over the slots, reach every node of a Cluster. */
+const PROBE_NAMES = 256;
 /** A connection that is away for so long is an outage, not a blink. */
 const MISSING_AFTER = 1_000;
 /** A probe unanswered for so long: the connection leads nowhere, another is made. */
@@ -20,6 +25,19 @@ const STUCK_AFTER = 3_000;
 
 /** A Cluster is asked so often where its slots are, should no redirection tell. */
 const REFRESH_SLOTS_EVERY = 2_000;
+
+/** How many replicas must have a change before it counts, and how many milliseconds they have. */
+export interface Replication {
+  readonly replicas: number;
+  readonly waitFor: number;
+}
+
+/** Lengths in milliseconds. */
+export interface WatchLimits {
+  readonly deadline: number;
+  readonly connectTimeout: number;
+  readonly replication: Replication | null;
+}
 
 /** Stands for the connection as a whole, beside the nodes of a Cluster by their names. */
 const WHOLE = '';
@@ -36,6 +54,7 @@ export class OutageWatch {
   readonly #clock: Clock;
   readonly #deadline: number;
   readonly #connectTimeout: number;
+  readonly #replication: Replication | null;
   readonly #circuits = new Map<string, Circuit>();
   /** Which circuits are being probed, with what, and since when. */
   readonly #probes = new Map<Circuit, { readonly key: string; readonly since: number }>();
@@ -44,13 +63,12 @@ export class OutageWatch {
   #wasReady = false;
   #status = '';
   #statusSince = 0;
-  #lastCall = 0;
-  #quietProbes = 0;
+  #probedAt = -Infinity;
   #slotsRefreshedAt = 0;
 
   constructor(
     client: RedisClient,
-    { deadline, connectTimeout }: { readonly deadline: number; readonly connectTimeout: number },
+    { deadline, connectTimeout, replication }: WatchLimits,
     keys: RedisKeys,
     health: StoreHealth,
     clock: Clock,
@@ -58,6 +76,7 @@ export class OutageWatch {
     this.#client = client;
     this.#deadline = deadline;
     this.#connectTimeout = connectTimeout;
+    this.#replication = replication;
     this.#keys = keys;
     this.#health = health;
     this.#clock = clock;
@@ -67,7 +86,6 @@ export class OutageWatch {
   start(): void {
     if (this.#ticker !== undefined) return;
     this.#ticker = setInterval(() => this.#tick(), TICK).unref();
-    this.#lastCall = this.#clock.now();
     connect(this.#client);
   }
 
@@ -80,16 +98,22 @@ export class OutageWatch {
     return this.#circuit(WHOLE).outage ?? this.#circuit(this.#placeOf(key)).outage;
   }
 
+  /** Whether the server of this key took a write a moment ago, and is no replica of another. */
+  isProven(key: string): boolean {
+    const { outage, wroteAt } = this.#circuit(this.#placeOf(key));
+    return outage === undefined && this.#clock.now() - wroteAt <= PROVEN_FOR;
+  }
+
   noteAnswer(key: string): void {
-    this.#lastCall = this.#clock.now();
     this.#circuit(this.#placeOf(key)).succeed();
     this.#health.reportAnswer();
   }
 
-  noteFailure(key: string, detail: string): void {
-    this.#lastCall = this.#clock.now();
+  noteFailure(key: string, { detail, isCertain }: Failure): void {
     const circuit = this.#circuit(this.#placeOf(key));
-    circuit.fail(detail, this.#keys.probe(hashTagOf(key)));
+    const probeKey = this.#keys.probe(hashTagOf(key));
+    if (isCertain) circuit.open(detail, probeKey);
+    else circuit.fail(detail, probeKey);
     this.#report(circuit);
   }
 
@@ -109,11 +133,22 @@ export class OutageWatch {
       this.#slotsRefreshedAt = now;
       this.#client.refreshSlotsCache();
     }
-    if (now - this.#lastCall >= PROBE_WHEN_QUIET_FOR) {
-      this.#lastCall = now;
-      const key = this.#keys.probe(String(this.#quietProbes++ % QUIET_PLACES));
-      this.#probe(this.#circuit(this.#placeOf(key)), key);
+    // As often as the ticker allows: a tick that came early must not cost another.
+    if (now - this.#probedAt >= PROBE_EVERY - TICK / 2) {
+      this.#probedAt = now;
+      this.#probeAll();
     }
+  }
+
+  #probeAll(): void {
+    const places = new Map<Circuit, string>();
+    const names = isCluster(this.#client) ? PROBE_NAMES : 1;
+    for (let name = 0; name < names; name++) {
+      const key = this.#keys.probe(String(name));
+      const circuit = this.#circuit(this.#placeOf(key));
+      if (!places.has(circuit)) places.set(circuit, key);
+    }
+    for (const [circuit, key] of places) this.#probe(circuit, key);
   }
 
   #watchConnection(now: number): void {
@@ -148,26 +183,42 @@ export class OutageWatch {
     if (this.#probes.has(circuit)) return;
     const probe = { key, since: this.#clock.now() };
     this.#probes.set(circuit, probe);
-    const settle = (failure: string | undefined): void => {
+    const settle = (failure: Failure | undefined): void => {
       // An answer on a connection that was given up says nothing of the one there is now.
       if (this.#probes.get(circuit) !== probe) return;
       this.#probes.delete(circuit);
       const isLate = this.#clock.now() - probe.since > this.#deadline;
-      if (failure !== undefined || isLate) {
-        circuit.fail(failure ?? 'too slow', key);
+      if (failure?.isCertain === true) {
+        circuit.open(failure.detail, key);
+      } else if (failure !== undefined || isLate) {
+        circuit.fail(failure?.detail ?? 'too slow', key);
       } else {
-        circuit.close();
+        circuit.close(probe.since);
         this.#health.reportAnswer();
       }
       this.#report(circuit);
     };
-    this.#client.set(key, '1', 'PX', 1_000).then(
+    this.#write(key).then(
       () => settle(undefined),
       (error: unknown) => {
-        const { detail, isOutage } = failureOf(error, 'a probe');
-        settle(isOutage ? detail : undefined);
+        const failure = failureOf(error, 'a probe');
+        settle(failure.isOutage ? failure : undefined);
       },
     );
+  }
+
+  /** As a change is written: also to as many replicas. */
+  async #write(key: string): Promise<void> {
+    if (this.#replication === null) {
+      await this.#client.set(key, '1', 'PX', 1_000);
+      return;
+    }
+    const { replicas, waitFor } = this.#replication;
+    const pipeline = this.#client.pipeline().set(key, '1', 'PX', 1_000).wait(replicas, waitFor);
+    for (const [error, reply] of (await pipeline.exec()) ?? []) {
+      if (error !== null) throw error;
+      if (typeof reply === 'number' && reply < replicas) throw new TooFewReplicas();
+    }
   }
 
   #report(circuit: Circuit): void {

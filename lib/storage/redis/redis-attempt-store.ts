@@ -1,7 +1,7 @@
 import { AttemptStore, type Attempts } from '../../abuse/attempt-store.js';
 import { luaScript } from './lua-script.js';
 import type { RedisGate } from './redis-gate.js';
-import { expectKey, expectWhole, type RedisKeys } from './redis-keys.js';
+import { expectKey, expectWhole, LONGEST, type RedisKeys } from './redis-keys.js';
 import type { RedisReply } from './redis-reply.js';
 
 /** Answers the count, the milliseconds since the attempt before (-1 for none) and until the end. */
@@ -46,7 +46,7 @@ export class RedisAttemptStore extends AttemptStore {
     readonly runsFrom: 'first' | 'last';
   }): Promise<Attempts> {
     expectKey(key);
-    expectWhole(window, 'A window', 1);
+    expectWhole(window, 'A window', 1, LONGEST);
     return attemptsFrom(
       await this.gate.run({
         task: 'counting an attempt',

@@ -1,6 +1,7 @@
 import { type Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
 
 import { randomUpTo } from '../../kernel/ids.js';
+import { replyCodeOf } from './redis-failure.js';
 
 /** A client of `ioredis`: to one server, through Sentinels, or to a Cluster. */
 export type RedisClient = Redis | Cluster;
@@ -38,7 +39,9 @@ const CONNECTION = {
   sentinelRetryStrategy: retryAfter,
   sentinelReconnectStrategy: retryAfter,
   // A former primary answers so after a failover: connecting anew finds the present one.
-  reconnectOnError: (error: Error): boolean => /^-?READONLY\b/.test(error.message),
+  reconnectOnError: (error: Error): boolean => replyCodeOf(error) === 'READONLY',
+  // Behind Sentinels: whatever the app's client reads from, a replica is no place to judge at.
+  role: 'master',
   connectTimeout: 2_000,
   disconnectTimeout: 200,
   keyPrefix: '',

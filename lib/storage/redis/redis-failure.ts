@@ -46,11 +46,18 @@ export function isUnknownScript(error: unknown): boolean {
   return replyCodeOf(error) === 'NOSCRIPT';
 }
 
+/** `WAIT` counted fewer replicas than a change needs. What was written stays where it is. */
+export class TooFewReplicas extends Error {
+  override readonly name = 'TooFewReplicas';
+}
+
 /** What became of a call, told by the error it failed with. */
 export interface Failure {
   readonly error: StoreError;
   /** Whether the server is of no use now; an answer about this one call is not such a sign. */
   readonly isOutage: boolean;
+  /** Whether this one failure proves an outage; others must come in a row. */
+  readonly isCertain: boolean;
   /** In a word, for operators. */
   readonly detail: string;
 }
@@ -58,7 +65,12 @@ export interface Failure {
 /** @param task what was tried, as the end of a sentence: "rotating a session" */
 export function failureOf(error: unknown, task: string): Failure {
   if (error instanceof StoreError) {
-    return { error, isOutage: error.code === 'ERR_STORE_UNAVAILABLE', detail: 'no answer in time' };
+    const isOutage = error.code === 'ERR_STORE_UNAVAILABLE';
+    return { error, isOutage, isCertain: false, detail: 'no answer in time' };
+  }
+  if (error instanceof TooFewReplicas) {
+    const told = unavailable(`Too few replicas acknowledged ${task}`);
+    return { error: told, isOutage: true, isCertain: true, detail: 'too few replicas' };
   }
   const code = replyCodeOf(error);
   switch (code) {
@@ -66,6 +78,9 @@ export function failureOf(error: unknown, task: string): Failure {
       return answer('ERR_STORE_FULL', `Redis has no memory left for ${task}`);
     case 'WRONGTYPE':
       return answer('ERR_STORE_CORRUPT', `Redis holds something else where ${task} looked`);
+    case 'READONLY':
+    case 'NOREPLICAS':
+      return { ...outage(`Redis answered ${code} to ${task}`, `answers ${code}`), isCertain: true };
     case undefined:
       return outage(`The connection to Redis failed while ${task}`, 'connection failed');
     default:
@@ -86,9 +101,14 @@ export function corrupt(task: string): StoreError {
 }
 
 function answer(code: StoreErrorCode, message: string): Failure {
-  return { error: new StoreError(code, `${message}.`), isOutage: false, detail: '' };
+  return {
+    error: new StoreError(code, `${message}.`),
+    isOutage: false,
+    isCertain: false,
+    detail: '',
+  };
 }
 
 function outage(message: string, detail: string): Failure {
-  return { error: unavailable(message), isOutage: true, detail };
+  return { error: unavailable(message), isOutage: true, isCertain: false, detail };
 }

@@ -1,8 +1,14 @@
 import type { Clock } from '../../kernel/clock.js';
 import type { LuaScript } from './lua-script.js';
-import { OutageWatch } from './outage-watch.js';
+import { OutageWatch, type Replication } from './outage-watch.js';
 import { isCluster, type RedisClient } from './redis-clients.js';
-import { closed, failureOf, isUnknownScript, unavailable } from './redis-failure.js';
+import {
+  closed,
+  failureOf,
+  isUnknownScript,
+  TooFewReplicas,
+  unavailable,
+} from './redis-failure.js';
 import type { RedisKeys } from './redis-keys.js';
 import { RedisReply } from './redis-reply.js';
 import type { StoreHealth } from './store-health.js';
@@ -15,8 +21,7 @@ export interface GateLimits {
   readonly connectTimeout: number;
   /** How many calls may be under way. */
   readonly maxPending: number;
-  /** How many replicas must have a change before it counts, and how long they have. */
-  readonly replication: { readonly replicas: number; readonly waitFor: number } | null;
+  readonly replication: Replication | null;
 }
 
 /** What a call is about. */
@@ -34,6 +39,11 @@ export interface ScriptCall {
   readonly script: LuaScript;
   readonly keys: readonly [string, ...string[]];
   readonly args: readonly string[];
+  /**
+   * Tells an answer that refused and changed nothing: it counts however few replicas there are.
+   * Without it every answer counts as a change.
+   */
+  readonly isRefusal?: (reply: unknown) => boolean;
 }
 
 /**
@@ -81,12 +91,12 @@ export class RedisGate {
     }
     const send = (client: RedisClient): Promise<unknown> =>
       runReplicated(client, script, replication);
-    const [reply, acknowledged] = (await this.call({ task, key, send })).tuple(2);
-    if (acknowledged.count() < replication.replicas) {
-      // What was written stays, here and on the replicas that have it; to repeat it is harmless.
-      throw unavailable(`Too few replicas acknowledged ${task}`);
-    }
-    return reply;
+    return this.call({ task, key, send });
+  }
+
+  /** Whether the server of this key took a write a moment ago, and is no replica of another. */
+  isProven(key: string): boolean {
+    return this.#watch.isProven(key);
   }
 
   async call(call: Call): Promise<RedisReply> {
@@ -105,8 +115,9 @@ export class RedisGate {
       this.#watch.noteAnswer(call.key);
       return new RedisReply(reply, call.task);
     } catch (reason) {
-      const { error, isOutage, detail } = failureOf(reason, call.task);
-      if (isOutage) this.#watch.noteFailure(call.key, detail);
+      const failure = failureOf(reason, call.task);
+      const { error, isOutage } = failure;
+      if (isOutage) this.#watch.noteFailure(call.key, failure);
       else if (error.code !== 'ERR_STORE_CLOSED') this.#watch.noteAnswer(call.key);
       throw error;
     } finally {
@@ -182,6 +193,11 @@ export class RedisGate {
   }
 }
 
+/** The answer of a script that did nothing, where it could have done one thing. */
+export function isNothingDone(reply: unknown): boolean {
+  return reply === 0;
+}
+
 /** By its name, or by its text where the server does not know it yet. */
 async function runScript(
   client: RedisClient,
@@ -198,19 +214,24 @@ async function runScript(
 /**
  * `WAIT` speaks of what its own connection wrote before: both go out together. By its text, because
  * an unknown name would cost the wait twice.
+ *
+ * What was written stays, here and on the replicas that have it, also when they are too few.
  */
 async function runReplicated(
   client: RedisClient,
-  { script, keys, args }: ScriptCall,
-  { replicas, waitFor }: { readonly replicas: number; readonly waitFor: number },
+  { script, keys, args, isRefusal }: ScriptCall,
+  { replicas, waitFor }: Replication,
 ): Promise<unknown> {
   const results = await client
     .pipeline()
     .eval(script.text, keys.length, ...keys, ...args)
     .wait(replicas, waitFor)
     .exec();
-  return (results ?? []).map(([error, reply]) => {
+  const [reply, acknowledged] = (results ?? []).map(([error, result]) => {
     if (error !== null) throw error;
-    return reply;
+    return result;
   });
+  const isHeld = typeof acknowledged === 'number' && acknowledged >= replicas;
+  if (!isHeld && isRefusal?.(reply) !== true) throw new TooFewReplicas();
+  return reply;
 }

@@ -1,6 +1,6 @@
 import { KeyStore, type LoadedKeyRing } from '../../keys/key-store.js';
 import { luaScript } from './lua-script.js';
-import type { RedisGate } from './redis-gate.js';
+import { isNothingDone, type RedisGate } from './redis-gate.js';
 import { expectText, type RedisKeys } from './redis-keys.js';
 import type { RingWatch } from './ring-watch.js';
 
@@ -22,7 +22,8 @@ if (version or '') ~= ARGV[1] then return 0 end
 local following = store_time()
 if version and tonumber(version) >= following then following = tonumber(version) + 1 end
 redis.call('HSET', KEYS[1], 'version', digits(following), 'ring', ARGV[2])
-redis.call('PUBLISH', ARGV[3], '')
+-- Who may not publish has replaced the ring all the same; versions are compared besides.
+redis.pcall('PUBLISH', ARGV[3], '')
 return 1
 `);
 
@@ -75,6 +76,7 @@ export class RedisKeyStore extends KeyStore {
         ring,
         this.#keys.keyRingChanges(),
       ],
+      isRefusal: isNothingDone,
     });
     return reply.flag();
   }

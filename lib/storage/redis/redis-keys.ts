@@ -52,8 +52,16 @@ export function expectKey(key: string): void {
   }
 }
 
-export function expectWhole(number: number, what: string, min: number): void {
-  if (!Number.isSafeInteger(number) || number < min) {
-    throw new TypeError(`${what} is not a whole number from ${min}.`);
+export function expectWhole(
+  number: number,
+  what: string,
+  min: number,
+  max = Number.MAX_SAFE_INTEGER,
+): void {
+  if (!Number.isSafeInteger(number) || number < min || number > max) {
+    throw new TypeError(`${what} is not a whole number from ${min} to ${max}.`);
   }
 }
+
+/** Nothing lives longer, in milliseconds: no token does, and instants far off are no exact numbers. */
+export const LONGEST = 400 * 24 * 60 * 60 * 1_000;

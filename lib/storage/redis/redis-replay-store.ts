@@ -1,6 +1,6 @@
 import { ReplayStore } from '../../binding/replay-store.js';
 import { luaScript } from './lua-script.js';
-import type { RedisGate } from './redis-gate.js';
+import { isNothingDone, type RedisGate } from './redis-gate.js';
 import { expectKey, expectWhole, type RedisKeys } from './redis-keys.js';
 
 const CLAIM = luaScript(`
@@ -36,6 +36,7 @@ export class RedisReplayStore extends ReplayStore {
       script: CLAIM,
       keys: [this.keys.claim(key)],
       args: [String(expiresAt)],
+      isRefusal: isNothingDone,
     });
     return reply.flag();
   }

@@ -7,8 +7,8 @@ import {
   SessionStore,
 } from '../../sessions/session-store.js';
 import type { RedisClient } from './redis-clients.js';
-import type { RedisGate } from './redis-gate.js';
-import { expectName, expectText, expectWhole, type RedisKeys } from './redis-keys.js';
+import { isNothingDone, type RedisGate } from './redis-gate.js';
+import { expectName, expectText, expectWhole, LONGEST, type RedisKeys } from './redis-keys.js';
 import type { RedisReply } from './redis-reply.js';
 import { CREATE, END, END_ALL, LIST, ROTATE } from './session-scripts.js';
 
@@ -45,8 +45,8 @@ export class RedisSessionStore extends SessionStore {
     expectSessionKey(key);
     expectDigests(lineage, secret, binding);
     expectText(data, 'The data of a session', MAX_DATA_BYTES);
-    expectWhole(idleFor, 'An idle time', 1);
-    expectWhole(absoluteFor, 'A lifetime', 1);
+    expectWhole(idleFor, 'An idle time', 1, LONGEST);
+    expectWhole(absoluteFor, 'A lifetime', 1, LONGEST);
     const reply = await this.#durable.run({
       task: 'storing a session',
       script: CREATE,
@@ -60,6 +60,7 @@ export class RedisSessionStore extends SessionStore {
         String(idleFor),
         String(absoluteFor),
       ],
+      isRefusal: isNothingDone,
     });
     return reply.flag();
   }
@@ -79,7 +80,7 @@ export class RedisSessionStore extends SessionStore {
     expectDigests(next.secret);
     expectText(next.sealed, 'A sealed token', MAX_SEALED_BYTES);
     expectText(next.data ?? '', 'The data of a session', MAX_DATA_BYTES);
-    expectWhole(graceFor, 'A grace window', 0);
+    expectWhole(graceFor, 'A grace window', 0, LONGEST);
     const reply = await this.#durable.run({
       task: 'rotating a session',
       script: ROTATE,
@@ -94,6 +95,7 @@ export class RedisSessionStore extends SessionStore {
         optional(next.data),
         String(graceFor),
       ],
+      isRefusal: isStanding,
     });
     return verdictFrom(reply, key);
   }
@@ -185,6 +187,12 @@ function expectDigests(...digests: readonly (string | null)[]): void {
 /** Keeps nothing apart from an empty text, where Redis knows texts only. */
 function optional(text: string | null): string {
   return text === null ? '' : `=${text}`;
+}
+
+/** Verdicts that change no session: a client that lost an answer gets it although replicas are away. */
+function isStanding(reply: unknown): boolean {
+  const head: unknown = Array.isArray(reply) ? reply[0] : undefined;
+  return head === 'repeated' || head === 'ended' || head === 'unknown';
 }
 
 function verdictFrom(reply: RedisReply, key: SessionKey): RotationVerdict {

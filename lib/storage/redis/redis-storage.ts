@@ -56,7 +56,7 @@ class RedisStorage implements Storage {
         : new RedisGate(openClient(source), durableLimits, keys, this.#health, clock);
     this.#gates = new Set([gate, durable]);
     this.#ringWatch = new RingWatch(source, gate, keys);
-    this.#followers = new LogFollowers(source, keys.log(), clock);
+    this.#followers = new LogFollowers(source, keys.log(), clock, () => gate.isProven(keys.log()));
     this.keyStore = new RedisKeyStore(gate, durable, keys, this.#ringWatch);
     this.revocationLog = new RedisRevocationLog(gate, durable, keys, this.#followers);
     this.sessionStore = new RedisSessionStore(gate, durable, keys);

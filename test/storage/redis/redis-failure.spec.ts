@@ -86,7 +86,8 @@ describe('Circuit', () => {
     circuit.succeed();
     expect(circuit.outage).toBe('lost');
     expect(circuit.probeKey).toBe('probe');
-    circuit.close();
+    circuit.close(7);
+    expect(circuit.wroteAt).toBe(7);
     expect(circuit.outage).toBeUndefined();
     circuit.fail('slow', 'probe');
     expect(circuit.outage).toBeUndefined();

@@ -254,6 +254,34 @@ describeWithRedis('when Redis', () => {
     await expectOneLineage(load);
   });
 
+  it('becomes a replica while it is only read, it is not taken for the truth', async () => {
+    server = await startRedis();
+    const storage = open({ url: server.url });
+    const { keyStore } = carried(storage);
+    await keyStore.replace({ expectedVersion: null, ring: 'ring' });
+    const listener = new Listener(storage);
+    await eventually('the follower is current', () => listener.currentAt > 0);
+    let isReading = true;
+    const reading = (async () => {
+      while (isReading) {
+        await isAnswered(keyStore.load());
+        await new Promise((resolve) => void setImmediate(resolve));
+      }
+    })();
+    await server.command('REPLICAOF', '127.0.0.1', '1');
+    const demotedAt = Date.now();
+    await eventually('the outage is known', () => storage.status().state === 'down', 3_000);
+    await expect(keyStore.load()).rejects.toMatchObject({ code: 'ERR_STORE_UNAVAILABLE' });
+    await eventually('a while has passed', () => Date.now() - demotedAt > 4_000);
+    expect(listener.currentAt - demotedAt).toBeLessThan(2_500);
+    await server.command('REPLICAOF', 'NO', 'ONE');
+    await eventually('it is up', () => storage.status().state === 'up');
+    const promotedAt = Date.now();
+    await eventually('the follower is current', () => listener.currentAt > promotedAt);
+    isReading = false;
+    await reading;
+  });
+
   it('takes up again from an older state, a reader finds out whatever was appended since', async () => {
     server = await startRedis();
     const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', String(server.port)] });
@@ -296,9 +324,9 @@ describeWithRedis('when fewer replicas are there than were asked for', () => {
       await expect(replayStore.claimOnce(claim)).rejects.toMatchObject({
         code: 'ERR_STORE_UNAVAILABLE',
       });
-      // Reading needs none, and the server itself is in order.
+      // Reading needs none; that nothing can be changed is an outage.
       expect((await keyStore.load()).stored).toBeNull();
-      expect(storage.status().state).toBe('up');
+      expect(storage.status()).toMatchObject({ state: 'down', detail: 'too few replicas' });
       const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', String(server.port)] });
       await eventually('the replica acknowledges', async () =>
         isAnswered(replayStore.claimOnce({ ...claim, key: 'other' })),
@@ -308,6 +336,76 @@ describeWithRedis('when fewer replicas are there than were asked for', () => {
     } finally {
       await server.stop();
     }
+  });
+});
+
+describeWithRedis('when the replicas go away', () => {
+  let server: RedisServer;
+  let replica: RedisServer;
+
+  beforeEach(async () => {
+    server = await startRedis();
+    replica = await startRedis({ args: ['--replicaof', '127.0.0.1', String(server.port)] });
+  });
+
+  afterEach(async () => {
+    await replica.stop();
+    await server.stop();
+  });
+
+  it('changes are refused before they are made, and the session outlives it', async () => {
+    const storage = open({ url: server.url, replicas: 1 });
+    const { sessionStore } = carried(storage);
+    const key = { owner: 'owner', id: 'id' };
+    const token = { lineage: digest('l'), secret: digest('0'), binding: null };
+    const times = { idleFor: HOUR, absoluteFor: HOUR };
+    await eventually('the replica acknowledges', () =>
+      isAnswered(sessionStore.create({ key, ...token, data: '', ...times })),
+    );
+    const rotation = {
+      presented: { key, ...token },
+      next: { secret: digest('1'), sealed: 'sealed', data: null },
+      graceFor: 0,
+    };
+    await replica.kill();
+    await eventually('the outage is known', () => storage.status().state === 'down');
+    for (let count = 0; count < 10; count++) {
+      await expect(sessionStore.rotate(rotation)).rejects.toMatchObject({
+        code: 'ERR_STORE_UNAVAILABLE',
+      });
+    }
+    expect(await sessionStore.list('owner')).toMatchObject([{ generation: 0 }]);
+    await replica.restart();
+    await eventually('it is up', () => storage.status().state === 'up');
+    expect(await sessionStore.rotate(rotation)).toMatchObject({ verdict: 'rotated' });
+  });
+
+  it('a client whose answer was lost gets it, and nothing else changes', async () => {
+    // Calls on one connection wait for replicas one after the other.
+    const patient = open({ url: server.url, replicas: 1, deadline: '2s' });
+    const { sessionStore, replayStore } = carried(patient);
+    const { sessionStore: plain, replayStore: plainReplays } = carried(open({ url: server.url }));
+    const key = { owner: 'owner', id: 'id' };
+    const token = { lineage: digest('l'), secret: digest('0'), binding: null };
+    await plain.create({ key, ...token, data: '', idleFor: HOUR, absoluteFor: HOUR });
+    const rotation = {
+      presented: { key, ...token },
+      next: { secret: digest('1'), sealed: 'sealed', data: null },
+      graceFor: HOUR,
+    };
+    await plain.rotate(rotation);
+    await plainReplays.claimOnce({ key: 'k', expiresAt: Date.now() + HOUR });
+    await eventually('the replica acknowledges', () =>
+      isAnswered(replayStore.claimOnce({ key: 'other', expiresAt: Date.now() + HOUR })),
+    );
+    // At once, before a probe makes it known.
+    await replica.kill();
+    const [repeated, claimed] = await Promise.all([
+      sessionStore.rotate(rotation),
+      replayStore.claimOnce({ key: 'k', expiresAt: Date.now() + HOUR }),
+    ]);
+    expect(repeated).toMatchObject({ verdict: 'repeated', sealed: 'sealed' });
+    expect(claimed).toBe(false);
   });
 });
 
