@@ -56,9 +56,12 @@ export type RotationVerdict =
   | { readonly verdict: 'rotated'; readonly session: SessionRecord }
   /** The immediate predecessor inside the grace window: `sealed` is what the winner stored. */
   | { readonly verdict: 'repeated'; readonly session: SessionRecord; readonly sealed: string }
-  /** The session has ended with this step. Said once: later tokens of it are `ended`. */
+  /**
+   * The session has ended with this step. Said once, and that answer can be lost on its way: later
+   * tokens of it are `ended`. So callers must revoke what was issued to it on `ended` too.
+   */
   | { readonly verdict: 'reused'; readonly session: SessionRecord; readonly misuse: Misuse }
-  /** The session was ended by misuse, some time ago. */
+  /** The session was ended by misuse, some time ago; revoke as on `reused`. */
   | { readonly verdict: 'ended'; readonly session: SessionRecord }
   /** No such session: never, no longer, or the lineage is not its own. */
   | { readonly verdict: 'unknown' };
@@ -72,7 +75,7 @@ export abstract class SessionStore {
     readonly secret: string;
     readonly binding: string | null;
     readonly data: string;
-    /** Milliseconds from now. */
+    /** Milliseconds from now, at most 400 days. */
     readonly idleFor: number;
     readonly absoluteFor: number;
   }): Promise<boolean>;
@@ -80,7 +83,8 @@ export abstract class SessionStore {
   /**
    * Judges a presented token and, if it is the current one, puts `next` in its place: one atomic
    * step. `graceFor` milliseconds after a rotation its predecessor is answered with `repeated`; the
-   * window is never extended, and closes when the successor is used.
+   * window is never extended, and closes when the successor is used. Of the window that the rotation
+   * asked for and the one this call asks for, the shorter one holds. At most 400 days.
    */
   abstract rotate(request: {
     readonly presented: PresentedToken;
@@ -91,7 +95,10 @@ export abstract class SessionStore {
   /** Ends a session; `false` if there was none. */
   abstract end(key: SessionKey): Promise<boolean>;
 
-  /** Ends all sessions of an owner but `except`, in one atomic step; answers the ids it ended. */
+  /**
+   * Ends all sessions of an owner but `except`, in one atomic step; answers the ids it ended. That
+   * answer can be lost, and a second call answers none of them: revoke before this, not by the answer.
+   */
   abstract endAll(request: {
     readonly owner: string;
     readonly except: string | null;

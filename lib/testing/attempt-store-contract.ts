@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 
 import type { AttemptStore } from '../abuse/attempt-store.js';
 import { HOSTILE_KEYS, KEYS_OUT_OF_BOUNDS, unlessRefused } from './hostile-keys.js';
+import { flood, unlessFull } from './flood.js';
 import type { Clause, Trial } from './trial.js';
 
 const MINUTE = 60_000;
@@ -130,6 +131,19 @@ export const attemptStoreContract: readonly Clause<AttemptStore>[] = [
       assert.equal((await one.read('b')).count, 1);
       const fresh = await one.record({ key: 'a', ...attempt });
       assert.deepEqual([fresh.count, fresh.sincePrevious], [1, null]);
+    },
+  },
+  {
+    name: 'forgets no attempt for a flood of other keys; it may refuse those as full',
+    prove: async (trial) => {
+      const attempt = { window: 10 * MINUTE, runsFrom: 'last' } as const;
+      for (const count of [1, 2, 3]) {
+        assert.equal((await trial.one.record({ key: 'first', ...attempt })).count, count);
+      }
+      await flood(trial, (store, index) => store.record({ key: `flood-${index}`, ...attempt }));
+      assert.equal((await trial.other.read('first')).count, 3, 'forgotten');
+      const next = await unlessFull(() => trial.one.record({ key: 'first', ...attempt }));
+      if (next !== undefined) assert.equal(next.count, 4, 'counted anew');
     },
   },
   {

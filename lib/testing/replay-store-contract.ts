@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 
 import type { ReplayStore } from '../binding/replay-store.js';
 import { HOSTILE_KEYS, KEYS_OUT_OF_BOUNDS, unlessRefused } from './hostile-keys.js';
+import { flood, unlessFull } from './flood.js';
 import type { Clause } from './trial.js';
 
 const MINUTE = 60_000;
@@ -83,6 +84,18 @@ export const replayStoreContract: readonly Clause<ReplayStore>[] = [
         assertOpen();
         assert.equal(again, false, 'granted again before its time had passed');
       }),
+  },
+  {
+    name: 'grants no key again for a flood of others; it may refuse those as full',
+    prove: async (trial) => {
+      const expiresAt = trial.now() + 10 * MINUTE;
+      assert.equal(await trial.one.claimOnce({ key: 'first', expiresAt }), true);
+      await flood(trial, (store, index) => store.claimOnce({ key: `flood-${index}`, expiresAt }));
+      for (const store of [trial.one, trial.other]) {
+        const again = await unlessFull(() => store.claimOnce({ key: 'first', expiresAt }));
+        assert.notEqual(again, true, 'granted again');
+      }
+    },
   },
   {
     name: 'tells hostile keys apart, and takes them as they are',

@@ -154,9 +154,22 @@ export const rotationContract: readonly Clause<SessionStore>[] = [
       await session.rotate(trial.one, 0);
       assert.equal((await session.rotate(trial.other, 0)).verdict, 'repeated');
       await session.rotate(trial.one, 1);
-      const verdict = await session.rotate(trial.other, 0);
-      assert.equal(verdict.verdict, 'reused');
+      assertReused(await session.rotate(trial.other, 0), 'recent');
       await assertEnded(trial, session, 2);
+    },
+  },
+  {
+    name: 'keeps to the shorter window, of those that the rotation and its repetition ask for',
+    prove: async (trial) => {
+      for (const [id, first, second] of [
+        ['none-then-hour', 0, HOUR],
+        ['hour-then-none', HOUR, 0],
+      ] as const) {
+        const session = await started(trial, id);
+        await session.rotate(trial.one, 0, first);
+        assertReused(await session.rotate(trial.other, 0, second), 'recent');
+        await assertEnded(trial, session, 1);
+      }
     },
   },
   {

@@ -368,6 +368,26 @@ const ROTATION: readonly Mistake<'sessionStore'>[] = [
     },
   ],
   [
+    'calls what came before the predecessor older at once',
+    /closes the window when the successor is used/,
+    (real) =>
+      answering(real, (verdict) =>
+        verdict.verdict === 'reused' ? { ...verdict, misuse: 'older' } : verdict,
+      ),
+  ],
+  [
+    'goes by the window of the rotation alone',
+    /keeps to the shorter window/,
+    (real) => {
+      const windows = new Map<string, number>();
+      return asking(real, ({ presented, graceFor }) => {
+        const known = windows.get(presented.secret);
+        windows.set(presented.secret, known ?? graceFor);
+        return { graceFor: known ?? graceFor };
+      });
+    },
+  ],
+  [
     'remembers two tokens only',
     /from long before/,
     (real) =>

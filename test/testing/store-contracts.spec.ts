@@ -182,6 +182,22 @@ const KEY_STORE: readonly Mistake<'keyStore'>[] = [
 
 const REPLAY_STORE: readonly Mistake<'replayStore'>[] = [
   [
+    'forgets the oldest claim when there are many',
+    /for a flood of others/,
+    (real) => {
+      const kept = new Map<string, string>();
+      return {
+        claimOnce: async ({ key, expiresAt }) => {
+          const name = kept.get(key) ?? `${key} ${kept.size} ${expiresAt}`;
+          kept.set(key, name);
+          const [oldest] = kept.keys();
+          if (kept.size > 1_000 && oldest !== undefined) kept.delete(oldest);
+          return real.claimOnce({ key: name, expiresAt });
+        },
+      };
+    },
+  ],
+  [
     'finds, then writes',
     /exactly one of 100 parallel claims/,
     (_real, clock) => {
@@ -298,6 +314,24 @@ const changed = async (
 };
 
 const ATTEMPT_STORE: readonly Mistake<'attemptStore'>[] = [
+  [
+    'forgets the oldest attempts when there are many',
+    /for a flood of other keys/,
+    (real) => {
+      const kept = new Set<string>();
+      return {
+        record: async (attempt) => {
+          kept.add(attempt.key);
+          const [oldest] = kept;
+          if (kept.size > 1_000 && oldest !== undefined) {
+            kept.delete(oldest);
+            await real.clear(oldest);
+          }
+          return real.record(attempt);
+        },
+      };
+    },
+  ],
   [
     'reads, then writes',
     /window from the first/,

@@ -30,8 +30,9 @@ interface Predecessor {
   readonly secret: string;
   /** The current token, sealed under this one. */
   readonly sealed: string;
+  readonly rotatedAt: number;
   /** Fixed when it was rotated, so that no later call extends it. */
-  readonly graceEnds: number;
+  readonly graceFor: number;
 }
 
 /**
@@ -103,7 +104,7 @@ export class MemorySession extends Expiring {
     // Who does not know the lineage only guessed the key, and must not be able to end a session.
     if (presented.lineage !== this.#lineage || now >= this.expiresAt) return { verdict: 'unknown' };
     if (this.#misused) return { verdict: 'ended', session: this.record() };
-    const misuse = this.#judge(presented, now);
+    const misuse = this.#judge(presented, graceFor, now);
     if (misuse !== null) {
       this.#misused = true;
       return { verdict: 'reused', session: this.record(), misuse };
@@ -111,28 +112,31 @@ export class MemorySession extends Expiring {
     if (this.#predecessor !== undefined && presented.secret === this.#predecessor.secret) {
       return { verdict: 'repeated', session: this.record(), sealed: this.#predecessor.sealed };
     }
-    this.#succeed(next, now + graceFor, now);
+    this.#succeed(next, graceFor, now);
     return { verdict: 'rotated', session: this.record() };
   }
 
-  #judge({ secret, binding }: PresentedToken, now: number): Misuse | null {
+  #judge({ secret, binding }: PresentedToken, graceFor: number, now: number): Misuse | null {
     const predecessor = this.#predecessor;
     if (secret === this.#secret) return binding === this.#binding ? null : 'binding';
     if (predecessor !== undefined && secret === predecessor.secret) {
-      if (now >= predecessor.graceEnds) return 'recent';
+      const since = now - predecessor.rotatedAt;
+      // A clock that was set back must not open the window again.
+      const isInside = since >= 0 && since < Math.min(graceFor, predecessor.graceFor);
+      if (!isInside) return 'recent';
       return binding === this.#binding ? null : 'binding';
     }
     if (!this.#older.has(secret)) return 'unknown';
     return secret === [...this.#older].at(-1) ? 'recent' : 'older';
   }
 
-  #succeed(next: NextToken, graceEnds: number, now: number): void {
+  #succeed(next: NextToken, graceFor: number, now: number): void {
     if (this.#predecessor !== undefined) {
       this.#older.add(this.#predecessor.secret);
       const [oldest] = this.#older;
       if (this.#older.size > REMEMBERED && oldest !== undefined) this.#older.delete(oldest);
     }
-    this.#predecessor = { secret: this.#secret, sealed: next.sealed, graceEnds };
+    this.#predecessor = { secret: this.#secret, sealed: next.sealed, rotatedAt: now, graceFor };
     this.#secret = next.secret;
     this.#data = next.data ?? this.#data;
     this.#lastUsedAt = now;

@@ -4,6 +4,9 @@
  */
 const NAME = /^[A-Za-z0-9_-]{1,128}$/;
 
+/** Nothing here lives longer: no token does, and instants far off are no exact numbers. */
+const LONGEST = 400 * 86_400_000;
+
 export function expectKey(key: string): void {
   if (typeof key !== 'string' || key.length < 1 || key.length > 512) {
     throw new TypeError('A key is a text of 1 to 512 characters.');
@@ -23,7 +26,7 @@ export function expectText(text: string, what: string, maxBytes: number): void {
 }
 
 export function expectDuration(ms: number, what: string): void {
-  if (!(Number.isFinite(ms) && ms > 0)) {
-    throw new TypeError(`${what} is a positive number of milliseconds.`);
+  if (!(ms > 0 && ms <= LONGEST)) {
+    throw new TypeError(`${what} is a positive number of milliseconds, at most 400 days.`);
   }
 }

@@ -127,7 +127,11 @@ export class RedisRevocationLog extends RevocationLog {
   }
 }
 
-function pageFrom(reply: RedisReply, from: LogPosition | null, size: number): LogPage | 'anew' | 'changed' {
+function pageFrom(
+  reply: RedisReply,
+  from: LogPosition | null,
+  size: number,
+): LogPage | 'anew' | 'changed' {
   const [judgement, page, judgementAfter] = reply.tuple(3);
   const verdict = verdictOf(judgement);
   switch (verdict) {

@@ -64,12 +64,14 @@ local absolute, idle = tonumber(known[9]), tonumber(known[10])
 if absolute <= now or tonumber(known[8]) + idle <= now then return {'unknown'} end
 
 local function brief(digest) return string.sub(redis.sha1hex(digest), 1, ${OLDER_DIGITS}) end
-local function is_older(digest)
+local function age_of(digest)
   local older, sought = known[7] or '', brief(digest)
   for at = 1, #older, ${OLDER_DIGITS} do
-    if string.sub(older, at, at + ${OLDER_DIGITS - 1}) == sought then return true end
+    if string.sub(older, at, at + ${OLDER_DIGITS - 1}) == sought then
+      return at == 1 and 'recent' or 'older'
+    end
   end
-  return false
+  return 'unknown'
 end
 
 local misuse
@@ -87,15 +89,14 @@ if secret == known[2] then
   misuse = 'binding'
 elseif known[4] and secret == known[4] then
   -- A clock that was set back by a failover must not open the window again.
-  local inside = math.abs(now - tonumber(known[6])) < math.min(grace, tonumber(known[12]))
+  local since = now - tonumber(known[6])
+  local inside = since >= 0 and since < math.min(grace, tonumber(known[12]))
   if inside and binding == known[3] then
     return {'repeated', record_of(KEYS[1]), known[5]}
   end
   misuse = inside and 'binding' or 'recent'
-elseif is_older(secret) then
-  misuse = 'older'
 else
-  misuse = 'unknown'
+  misuse = age_of(secret)
 end
 
 local record = record_of(KEYS[1])
@@ -116,8 +117,11 @@ return redis.call('DEL', KEYS[1])
 /** Keys: index. Answers the ids that were live. */
 export const END_ALL = luaScript(`
 local prefix, except = ARGV[1], ARGV[2]
+local ids = redis.call('ZRANGE', KEYS[1], 0, -1)
+-- While a Cluster moves the slot some keys may be on another node: that must fail before a write.
+for _, id in ipairs(ids) do redis.call('EXISTS', prefix .. id) end
 local ended = {}
-for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+for _, id in ipairs(ids) do
   if id ~= except then
     if redis.call('DEL', prefix .. id) == 1 then table.insert(ended, id) end
     redis.call('ZREM', KEYS[1], id)
