@@ -208,6 +208,15 @@ describe('what one entry may weigh', () => {
         new MemoryAttemptStore(MAX, clock).record({ key: 'a', window: Infinity, runsFrom: 'last' }),
     ],
     [
+      'a window of more than 400 days',
+      () =>
+        new MemoryAttemptStore(MAX, clock).record({
+          key: 'a',
+          window: 401 * 86_400_000,
+          runsFrom: 'last',
+        }),
+    ],
+    [
       'a revocation',
       () => new MemoryRevocationLog(MAX, clock).append({ data: x(1_025), expiresAt: 8e15 }),
     ],
@@ -236,6 +245,7 @@ describe('what one entry may weigh', () => {
     ['binding', { binding: x(129) }],
     ['idleFor', { idleFor: 0 }],
     ['absoluteFor', { absoluteFor: NaN }],
+    ['absoluteFor', { absoluteFor: 401 * 86_400_000 }],
   ])('nor may a session have such a %s', async (_what, wrong) => {
     const right = {
       key: { owner: 'a', id: 'a' },

@@ -261,9 +261,9 @@ describeWithRedis('when Redis', () => {
     await keyStore.replace({ expectedVersion: null, ring: 'ring' });
     const listener = new Listener(storage);
     await eventually('the follower is current', () => listener.currentAt > 0);
-    let isReading = true;
+    const reader = new AbortController();
     const reading = (async () => {
-      while (isReading) {
+      while (!reader.signal.aborted) {
         await isAnswered(keyStore.load());
         await new Promise((resolve) => void setImmediate(resolve));
       }
@@ -278,7 +278,7 @@ describeWithRedis('when Redis', () => {
     await eventually('it is up', () => storage.status().state === 'up');
     const promotedAt = Date.now();
     await eventually('the follower is current', () => listener.currentAt > promotedAt);
-    isReading = false;
+    reader.abort();
     await reading;
   });
 
