@@ -33,7 +33,8 @@ export interface RedisStorageSettings {
   /**
    * How many replicas must have a change of keys, sessions, revocations or claims before it counts as
    * made, from 0 to 16. With 0 a failover can forget the changes of its last moments, a revocation
-   * among them; with 1 or more a change is an error while so many replicas are not there.
+   * among them; with 1 or more a change is an error while so many replicas are not there, and the
+   * storage is down. What was under way when they went away may have been made nevertheless.
    * @defaultValue `0`
    */
   readonly replicas?: number;

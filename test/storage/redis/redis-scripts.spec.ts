@@ -67,8 +67,11 @@ describeWithRedis('what runs inside Redis', () => {
       'a lifetime',
       () =>
         carried(storage).sessionStore.create({
-          ...{ key: { owner: 'owner', id: 'id' }, ...TOKEN, data: '' },
-          ...{ idleFor: HOUR, absoluteFor: TOO_LONG },
+          ...TOKEN,
+          key: { owner: 'owner', id: 'id' },
+          data: '',
+          idleFor: HOUR,
+          absoluteFor: TOO_LONG,
         }),
     ],
     [
