@@ -459,6 +459,7 @@ describe('verify', () => {
       kind: 'access',
       kid: key.kid,
       algorithm: 'ES256',
+      issuer: claims.iss,
       subject: 'user-1',
       tokenId: claims.jti,
       sessionId: 'session-1',
