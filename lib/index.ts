@@ -4,7 +4,9 @@ export type {
   JwtHardeningOptions,
   JwtHardeningOptionsFactory,
   KeysOptions,
+  OutageOptions,
   TokensOptions,
+  TrustedIssuerOptions,
 } from './config/options.js';
 
 export { optionsFromEnvironment } from './config/environment.js';
