@@ -4,7 +4,7 @@ import { type Clock, SystemClock } from '../../kernel/clock.js';
 import { type Duration, durationToMs } from '../../kernel/duration.js';
 import type { RevocationLog } from '../../revocation/revocation-log.js';
 import { NotCarried, type Storage } from '../storage.js';
-import { CacheHealth } from './cache-health.js';
+import { StoreHealth } from '../store-health.js';
 import { CacheRevocationLog } from './cache-revocation-log.js';
 import { CacheShelf, whyNotListed } from './cache-shelf.js';
 
@@ -62,7 +62,7 @@ export function cacheManagerStorage(
   if (!(Number.isSafeInteger(maxEntries) && maxEntries > 0)) {
     throw new TypeError('cacheManagerStorage(): maxEntries is a positive whole number.');
   }
-  const health = new CacheHealth(clock);
+  const health = new StoreHealth(clock);
   const [store] = cache.stores;
   const reason = whyNotListed(cache);
   const log =

@@ -1,7 +1,7 @@
 import type { Cache } from 'cache-manager';
 
 import { StoreError } from '../../kernel/errors.js';
-import type { CacheHealth } from './cache-health.js';
+import type { StoreHealth } from '../store-health.js';
 
 /** A `Keyv`: one store of a cache. */
 export type CacheStore = Cache['stores'][number];
@@ -19,11 +19,11 @@ const BREATH = 1_000;
  */
 export class CacheShelf {
   readonly #store: CacheStore;
-  readonly #health: CacheHealth;
+  readonly #health: StoreHealth;
   readonly #deadline: number;
 
   /** @param deadline milliseconds until a call counts as failed */
-  constructor(store: CacheStore, health: CacheHealth, deadline: number) {
+  constructor(store: CacheStore, health: StoreHealth, deadline: number) {
     this.#store = store;
     this.#health = health;
     this.#deadline = deadline;
@@ -35,14 +35,14 @@ export class CacheShelf {
       const kept = await this.#store.set(PREFIX + name, text, ttl);
       // Keyv and most of its adapters swallow errors, and say that what they lost was kept.
       if (!kept || (await this.#store.get<unknown>(PREFIX + name)) !== text) throw notKept();
-      this.#health.report('up', 'keeps entries again');
+      this.#health.reportUp(this);
     });
   }
 
   async has(name: string): Promise<boolean> {
     return this.#ask('answer', async () => {
       const isThere = (await this.#store.get<unknown>(PREFIX + name)) !== undefined;
-      if (isThere) this.#health.report('up', 'answers again');
+      if (isThere) this.#health.reportUp(this);
       return isThere;
     });
   }
@@ -63,7 +63,7 @@ export class CacheShelf {
         texts.set(key.slice(PREFIX.length), text);
       }
       // An empty list can be the answer of an adapter that swallowed an error.
-      if (texts.size > 0) this.#health.report('up', 'answers again');
+      if (texts.size > 0) this.#health.reportUp(this);
       return texts;
     });
   }
@@ -85,7 +85,7 @@ export class CacheShelf {
       return await Promise.race([call(() => late), deadline]);
     } catch (cause) {
       const detail = `The cache did not ${what} in time, or at all.`;
-      this.#health.report('down', detail);
+      this.#health.reportDown(this, detail);
       throw new StoreError('ERR_STORE_UNAVAILABLE', detail, { cause });
     } finally {
       clearTimeout(timer);

@@ -1,10 +1,10 @@
 import type { Clock } from '../../kernel/clock.js';
+import type { StoreHealth } from '../store-health.js';
 import { Circuit } from './circuit.js';
 import { hashTagOf, slotOf } from './cluster-slot.js';
 import { isCluster, type RedisClient } from './redis-clients.js';
 import { type Failure, failureOf, TooFewReplicas } from './redis-failure.js';
 import type { RedisKeys } from './redis-keys.js';
-import type { StoreHealth } from './store-health.js';
 
 const TICK = 250;
 /**

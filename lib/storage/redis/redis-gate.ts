@@ -1,4 +1,5 @@
 import type { Clock } from '../../kernel/clock.js';
+import type { StoreHealth } from '../store-health.js';
 import type { LuaScript } from './lua-script.js';
 import { OutageWatch, type Replication } from './outage-watch.js';
 import { isCluster, type RedisClient } from './redis-clients.js';
@@ -11,7 +12,6 @@ import {
 } from './redis-failure.js';
 import type { RedisKeys } from './redis-keys.js';
 import { RedisReply } from './redis-reply.js';
-import type { StoreHealth } from './store-health.js';
 
 /** Lengths in milliseconds. */
 export interface GateLimits {

@@ -1,5 +1,6 @@
 import { type Clock, SystemClock } from '../../kernel/clock.js';
 import type { Storage, StorageStatus } from '../storage.js';
+import { StoreHealth } from '../store-health.js';
 import { LogFollowers } from './log-followers.js';
 import { RedisAttemptStore } from './redis-attempt-store.js';
 import { openClient, type RedisClient } from './redis-clients.js';
@@ -16,7 +17,6 @@ import { RedisReplayStore } from './redis-replay-store.js';
 import { RedisRevocationLog } from './redis-revocation-log.js';
 import { RedisSessionStore } from './redis-session-store.js';
 import { RingWatch } from './ring-watch.js';
-import { StoreHealth } from './store-health.js';
 
 export type { RedisClient, RedisStorageOptions, RedisStorageSettings };
 

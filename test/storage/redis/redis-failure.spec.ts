@@ -4,7 +4,7 @@ import { Circuit } from '../../../lib/storage/redis/circuit.js';
 import { retryAfter } from '../../../lib/storage/redis/redis-clients.js';
 import { failureOf } from '../../../lib/storage/redis/redis-failure.js';
 import { RedisReply } from '../../../lib/storage/redis/redis-reply.js';
-import { StoreHealth } from '../../../lib/storage/redis/store-health.js';
+import { StoreHealth } from '../../../lib/storage/store-health.js';
 import type { StorageStatus } from '../../../lib/storage/storage.js';
 import { TestClock } from '../../support/test-clock.js';
 

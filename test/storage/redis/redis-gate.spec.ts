@@ -5,7 +5,7 @@ import { SystemClock } from '../../../lib/kernel/clock.js';
 import { openClient } from '../../../lib/storage/redis/redis-clients.js';
 import { type Call, RedisGate } from '../../../lib/storage/redis/redis-gate.js';
 import { RedisKeys } from '../../../lib/storage/redis/redis-keys.js';
-import { StoreHealth } from '../../../lib/storage/redis/store-health.js';
+import { StoreHealth } from '../../../lib/storage/store-health.js';
 import {
   describeWithRedis,
   eventually,

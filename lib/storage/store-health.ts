@@ -1,5 +1,5 @@
-import type { Clock } from '../../kernel/clock.js';
-import type { StorageStatus } from '../storage.js';
+import type { Clock } from '../kernel/clock.js';
+import type { StorageStatus } from './storage.js';
 
 /**
  * Whether the storage answers, as the sum of its connections: down while any of them is. Tells each
