@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { runProcess } from '../support/processes.js';
-import { recordSecret } from '../support/witness.js';
+import { recordNotRun, recordSecret } from '../support/witness.js';
 import { Instance, type IssuedToken } from './instances.js';
 import { findRuntimes } from './runtimes.js';
 
@@ -19,7 +19,7 @@ const SIGNATURE_BYTES = { 'ML-DSA-44': 2420, 'ML-DSA-65': 3309, 'ML-DSA-87': 462
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 if (node24 === undefined) {
-  process.stdout.write('NOT RUN: ML-DSA, for want of Node 24\n');
+  recordNotRun('ML-DSA', 'Node 24');
   it('NOT RUN: needs Node 24', () => expect(node24).toBeUndefined());
 } else {
   const { command } = node24;

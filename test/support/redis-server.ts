@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 
 import { freePort, type RunningProcess, startProcess } from './processes.js';
+import { recordNotRun } from './witness.js';
 
 /** Real Redis servers for tests, each a process of its own in a folder of its own. */
 
@@ -13,13 +14,13 @@ const MISSING = ['redis-server', 'redis-sentinel', 'redis-cli'].filter(
   (binary) => spawnSync(binary, ['--version']).error !== undefined,
 );
 
-/** `describe` where Redis is installed; elsewhere one line says that nothing was tested. */
+/** `describe` where Redis is installed; elsewhere the end of the run says that nothing was tested. */
 export function describeWithRedis(name: string, suite: () => void): void {
   if (MISSING.length === 0) {
     describe(name, suite);
     return;
   }
-  process.stdout.write(`NOT RUN: ${name}, for want of ${MISSING.join(', ')}\n`);
+  recordNotRun(name, MISSING.join(', '));
   describe(`NOT RUN: ${name}`, () => {
     it('needs redis-server, redis-sentinel and redis-cli', () => {
       expect(MISSING).not.toEqual([]);

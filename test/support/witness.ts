@@ -24,8 +24,17 @@ export function recordSecret(secret: string): void {
   record('secrets', secret);
 }
 
+/** A suite that cannot run here, and what it would need; said in one line at the end of the run. */
+export function recordNotRun(suite: string, need: string): void {
+  record('not-run', `${suite} (needs ${need})`);
+}
+
 /** The first secrets found in the outputs, described without repeating them; closes the witness. */
-export function closeWitness(): { readonly leaks: readonly string[]; readonly searched: number } {
+export function closeWitness(): {
+  readonly leaks: readonly string[];
+  readonly searched: number;
+  readonly notRun: readonly string[];
+} {
   const directory = process.env[DIRECTORY];
   if (directory === undefined) throw new Error('the witness was never opened');
   const read = (kind: string): string =>
@@ -35,8 +44,9 @@ export function closeWitness(): { readonly leaks: readonly string[]; readonly se
       .join('\n');
   const output = read('output');
   const secrets = new Set(read('secrets').split('\n').flatMap(recognisableParts));
+  const notRun = read('not-run').split('\n').filter(Boolean);
   rmSync(directory, { recursive: true });
-  return { leaks: findLeaks(output, secrets), searched: output.length };
+  return { leaks: findLeaks(output, secrets), searched: output.length, notRun };
 }
 
 function record(kind: string, text: string): void {
