@@ -22,6 +22,9 @@ export const VARIANTS = {
 
   'prepared string': () => preparedString(),
 
+  /** The same as any public route of an application with the module: behind its guard. */
+  'prepared string, public': (identity) => publicString(identity),
+
   'ours, JWKS': (identity) => jwks(identity),
 
   'ours, cached': (identity) => ours(identity, { maxEntries: ROOMY_CACHE }),
@@ -132,7 +135,7 @@ export const VARIANTS = {
 };
 
 /** A route that does nothing but return a text as long as a JWKS of one key. */
-function preparedString() {
+function preparedString(...decorators) {
   const text = 'x'.repeat(240);
   class StringController {
     read() {
@@ -140,9 +143,17 @@ function preparedString() {
     }
   }
   const method = Object.getOwnPropertyDescriptor(StringController.prototype, 'read');
-  Get()(StringController.prototype, 'read', method);
+  for (const decorate of [Get(), ...decorators]) {
+    decorate(StringController.prototype, 'read', method);
+  }
   Controller('bench')(StringController);
   return { controllers: [StringController] };
+}
+
+async function publicString({ issuer, audience }) {
+  const { JwtHardeningModule, Public } = await import('nest-jwt-hardening');
+  const options = { issuer, audience, jwksPath: null };
+  return { ...preparedString(Public()), imports: [JwtHardeningModule.forRoot(options)] };
 }
 
 /** The JWKS in place of the route. */
