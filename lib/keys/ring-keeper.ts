@@ -103,7 +103,7 @@ export class RingKeeper {
    * change, or a vault that makes no key, does not make it older; a clock that is set back neither.
    */
   get lag(): number {
-    return Math.max(0, this.#elapsed() - this.#confirmedAt.elapsed);
+    return Math.max(0, Math.floor(this.#elapsed() - this.#confirmedAt.elapsed));
   }
 
   /**
