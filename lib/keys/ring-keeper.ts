@@ -154,7 +154,7 @@ export class RingKeeper {
    * @throws as `change`
    */
   async rewrap(): Promise<'rewrapped' | 'newest'> {
-    const { protector, store } = this.keeping;
+    const { protector } = this.keeping;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const { stored } = await this.#load();
       if (stored === null || stored.ring !== this.#text) {
@@ -165,7 +165,7 @@ export class RingKeeper {
       if (protector.isNewest(stored.ring)) return 'newest';
       const ring = await this.#read(stored);
       const text = await protector.seal(serializeRing(ring, this.keeping.owner));
-      if (await store.replace({ expectedVersion: stored.version, ring: text })) {
+      if (await this.#replace(stored.version, text)) {
         await this.#adopt(ring, text, stored.version);
         return 'rewrapped';
       }
@@ -299,18 +299,22 @@ export class RingKeeper {
   }
 
   async #offer({ ring }: RingStep, stored: StoredKeyRing | null): Promise<boolean> {
-    const { protector, store, owner } = this.keeping;
+    const { protector, owner } = this.keeping;
     const text = await protector.seal(serializeRing(ring, owner));
     const expectedVersion = stored?.version ?? null;
-    const offered = store.replace({ expectedVersion, ring: text });
-    if (!(await withDeadline(offered, STORE_WITHIN, storeIsLate))) return false;
+    if (!(await this.#replace(expectedVersion, text))) return false;
     await this.#adopt(ring, text, expectedVersion ?? 0);
     return true;
   }
 
+  /** What comes too late is fenced off by its version. */
+  #replace(expectedVersion: number | null, ring: string): Promise<boolean> {
+    const replacing = this.keeping.store.replace({ expectedVersion, ring });
+    return withDeadline(replacing, STORE_WITHIN, storeIsLate);
+  }
+
   async #restore(stored: StoredKeyRing, ring: string): Promise<void> {
-    const { store } = this.keeping;
-    const isRestored = await store.replace({ expectedVersion: stored.version, ring });
+    const isRestored = await this.#replace(stored.version, ring);
     if (isRestored) this.#reportRestored('newest changes');
     // Either way the versions of before mean nothing in this store any more.
     this.#version = 0;
