@@ -25,9 +25,12 @@ function authenticate({ digest }: AlgorithmRow, secret: KeyObject, input: Uint8A
 
 /** Everything one signature check needs. */
 export interface SignatureCheck {
-  readonly row: AlgorithmRow;
-  /** The public key with the algorithm's parameters, built once per key. */
-  readonly key: { readonly key: KeyObject } & AlgorithmRow['parameters'];
+  readonly key: {
+    readonly row: AlgorithmRow;
+    /** The public key with the algorithm's parameters, built once per key. */
+    readonly verifyWith: { readonly key: KeyObject } & AlgorithmRow['parameters'];
+    readonly signatureLength: number;
+  };
   readonly input: Buffer;
   readonly signature: Buffer;
 }
@@ -47,15 +50,17 @@ export class SignatureVerifier {
   #checkedThisTurn = false;
 
   /** Answers `true` or `false`; a promise of it when the check went to the thread pool. */
-  verify({ row, key, input, signature }: SignatureCheck): boolean | Promise<boolean> {
-    if (row.symmetric) {
-      const expected = authenticate(row, key.key, input);
-      return signature.length === expected.length && timingSafeEqual(signature, expected);
+  verify({ key, input, signature }: SignatureCheck): boolean | Promise<boolean> {
+    const { row, verifyWith, signatureLength } = key;
+    // RFC 8017 §8.1.2 and §8.2.2, step 1. OpenSSL takes an RSA signature without its leading zeros.
+    if (signature.length !== signatureLength) return false;
+    if (row.symmetric) return timingSafeEqual(signature, authenticate(row, verifyWith.key, input));
+    if (row.verifiesInline || this.#isCalm()) {
+      return verify(row.digest, input, verifyWith, signature);
     }
-    if (row.verifiesInline || this.#isCalm()) return verify(row.digest, input, key, signature);
     this.#inPool++;
     return new Promise((resolve, reject) => {
-      verify(row.digest, input, key, signature, (error, valid) => {
+      verify(row.digest, input, verifyWith, signature, (error, valid) => {
         this.#inPool--;
         if (error === null) resolve(valid);
         else reject(error);

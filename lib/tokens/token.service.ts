@@ -235,13 +235,10 @@ export class TokenService {
 
   #checkSignature(seen: SignedText): VerifiedToken | Promise<VerifiedToken> {
     const { compact, key } = seen;
-    const signature = Buffer.from(compact.signature, 'base64url');
-    if (signature.length !== key.signatureLength) throw badSignature();
     const valid = this.#signatures.verify({
-      row: key.row,
-      key: key.verifyWith,
+      key,
       input: Buffer.from(compact.signingInput, 'latin1'),
-      signature,
+      signature: Buffer.from(compact.signature, 'base64url'),
     });
     if (valid === true) return this.#accept(seen);
     if (valid === false) throw badSignature();

@@ -27,8 +27,7 @@ function verifies(
   signature: Buffer,
   input = INPUT,
 ): boolean | Promise<boolean> {
-  const { row, verifyWith } = key;
-  return new SignatureVerifier().verify({ row, key: verifyWith, input, signature });
+  return new SignatureVerifier().verify({ key, input, signature });
 }
 
 /** Keys are made once: an RSA key pair takes the longer part of a second. */

@@ -337,7 +337,7 @@ describe('two instances on one store', () => {
       const signature = Buffer.from(await key.sign(input));
       for (const { service } of rings) {
         const found = service.verificationKey(key.kid);
-        const check = found && { row: found.row, key: found.verifyWith, input, signature };
+        const check = found && { key: found, input, signature };
         expect(check && (await new SignatureVerifier().verify(check))).toBe(true);
       }
     }

@@ -1,4 +1,4 @@
-import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 
 import { algorithmRow } from '../../lib/keys/algorithms.js';
@@ -13,7 +13,7 @@ const INPUT = Buffer.from('header.payload');
 
 async function checkOf(key: HeldSigningKey): Promise<SignatureCheck> {
   const signature = await createSignature(key.row, key.privateKey, INPUT);
-  return { row: key.row, key: key.verifyWith, input: INPUT, signature };
+  return { key, input: INPUT, signature };
 }
 
 const spoiled = (check: SignatureCheck): SignatureCheck => ({
@@ -125,11 +125,30 @@ describe('SignatureVerifier', () => {
     expect(await verifier.verify({ ...check, signature })).toBe(false);
   });
 
+  it('refuses an RSA signature without its leading zeros (RFC 8017 §8.1.2)', async () => {
+    const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const { parameters, digest } = algorithmRow('PS256');
+    const verifyWith = { key: publicKey, ...parameters };
+    const key = { row: algorithmRow('PS256'), verifyWith, signatureLength: 256 };
+    // PSS draws a salt: one signature in 256 begins with a zero.
+    let signature: Buffer;
+    do signature = sign(digest, INPUT, { key: privateKey, ...parameters });
+    while (signature[0] !== 0);
+    const short = signature.subarray(1);
+    expect(verify(digest, INPUT, verifyWith, short)).toBe(true);
+    const verifier = new SignatureVerifier();
+    expect(await verifier.verify({ key, input: INPUT, signature })).toBe(true);
+    expect(await verifier.verify({ key, input: INPUT, signature: short })).toBe(false);
+  });
+
   it('does not count a check as running once it failed', async () => {
     const verifier = new SignatureVerifier();
     const { privateKey } = generateKeyPairSync('x25519');
     const unusable: KeyObject = createPublicKey(privateKey);
-    const broken: SignatureCheck = { ...check, key: { key: unusable } };
+    const broken: SignatureCheck = {
+      ...check,
+      key: { ...check.key, verifyWith: { key: unusable } },
+    };
     void verifier.verify(check);
     const refused = (async () => verifier.verify(broken))().catch(() => false);
     expect(await refused).toBe(false);

@@ -36,13 +36,10 @@ export async function judgeJws(jws: unknown, jwk: VectorJwk): Promise<Verdict> {
     const header = readHeader(compact);
     if (header.alg !== key.row.name) return 'invalid';
     if (header.kid !== undefined && header.kid !== kid) return 'invalid';
-    const signature = Buffer.from(compact.signature, 'base64url');
-    if (signature.length !== key.signatureLength) return 'invalid';
     const valid = await new SignatureVerifier().verify({
-      row: key.row,
-      key: key.verifyWith,
+      key,
       input: Buffer.from(compact.signingInput, 'latin1'),
-      signature,
+      signature: Buffer.from(compact.signature, 'base64url'),
     });
     return valid ? 'valid' : 'invalid';
   } catch (error) {

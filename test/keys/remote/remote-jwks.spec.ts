@@ -157,9 +157,8 @@ describe('a key', () => {
     const input = Buffer.from('a.b');
     const signature = await createSignature(key(0).row, key(0).privateKey, input);
     if (found === undefined) throw new Error('the key is not known');
-    const { row, verifyWith } = found;
     const verify = (text: Buffer): boolean | Promise<boolean> =>
-      new SignatureVerifier().verify({ row, key: verifyWith, input: text, signature });
+      new SignatureVerifier().verify({ key: found, input: text, signature });
     expect(await verify(input)).toBe(true);
     expect(await verify(Buffer.from('a.c'))).toBe(false);
   });
