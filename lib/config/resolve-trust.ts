@@ -1,6 +1,6 @@
 import { ASYMMETRIC_ALGORITHMS, type SigningAlgorithm } from '../keys/algorithms.js';
 import { type CertificatePinOptions, CertificatePins } from '../keys/remote/certificate-pins.js';
-import { jwksUrlFault } from '../keys/remote/jwks-fetch.js';
+import { documentUrlFault } from '../keys/remote/document-fetch.js';
 import { isAvailable } from '../keys/key-material.js';
 import type { RemoteJwksConfig } from '../keys/remote/remote-jwks.js';
 import { isIdentifier } from '../tokens/claims.js';
@@ -105,7 +105,7 @@ function readUrl(reader: OptionReader, path: string): URL | undefined {
     return undefined;
   }
   const url = new URL(value);
-  const fault = jwksUrlFault(url);
+  const fault = documentUrlFault(url);
   if (fault !== undefined) reader.add(path, fault, fix);
   return fault === undefined ? url : undefined;
 }

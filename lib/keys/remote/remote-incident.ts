@@ -1,6 +1,6 @@
 import type { CertificateFingerprints } from './certificate-pins.js';
+import type { FetchFailure } from './document-fetch.js';
 import type { DocumentFault, KeyFault } from './jwks-document.js';
-import type { JwksFetchFailure } from './jwks-fetch.js';
 
 /**
  * What happens between us and the JWKS of another issuer, in words safe for any log: kids that were
@@ -8,8 +8,7 @@ import type { JwksFetchFailure } from './jwks-fetch.js';
  */
 
 /** Why a refresh brought no keys. `unexpected` is a defect of this package. */
-export type RefreshFailure =
-  Exclude<JwksFetchFailure, 'pin-mismatch'> | DocumentFault | 'unexpected';
+export type RefreshFailure = Exclude<FetchFailure, 'pin-mismatch'> | DocumentFault | 'unexpected';
 
 interface RefreshFailed {
   /** Refreshes that failed in a row, this one included. */

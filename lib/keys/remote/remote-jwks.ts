@@ -5,14 +5,14 @@ import { KeyError } from '../../kernel/errors.js';
 import { randomUpTo } from '../../kernel/ids.js';
 import type { SigningAlgorithm } from '../algorithms.js';
 import type { CertificatePins } from './certificate-pins.js';
-import { type JwksDocument, JwksDocumentError, readJwksDocument } from './jwks-document.js';
 import {
   createTrust,
-  fetchJwks,
-  JwksFetchError,
-  type JwksSource,
-  jwksUrlFault,
-} from './jwks-fetch.js';
+  type DocumentSource,
+  documentUrlFault,
+  FetchError,
+} from './document-fetch.js';
+import { type JwksDocument, JwksDocumentError, readJwksDocument } from './jwks-document.js';
+import { fetchJwks } from './jwks-fetch.js';
 import type { VerificationKey } from '../key-material.js';
 import {
   ElapsedTime,
@@ -80,7 +80,7 @@ const MAX_PAUSE = 60_000;
  */
 export class RemoteJwks {
   readonly #config: RemoteJwksConfig;
-  readonly #source: JwksSource;
+  readonly #source: DocumentSource;
   readonly #time: ElapsedTime;
   readonly #report: RemoteReporter;
   readonly #unknown: UnknownKids;
@@ -96,7 +96,7 @@ export class RemoteJwks {
     clock: Clock,
     report: (incident: RemoteJwksIncident) => void,
   ) {
-    const fault = jwksUrlFault(config.jwksUri);
+    const fault = documentUrlFault(config.jwksUri);
     if (fault !== undefined) throw new TypeError(`jwksUri cannot be used: ${fault}`);
     this.#config = config;
     if (!(config.ca ?? []).every(isCertificate)) throw new TypeError('ca is not a PEM certificate');
@@ -257,7 +257,7 @@ export class RemoteJwks {
     const pause = retryDelay(failures, this.#config.cooldown, jitter());
     const retryAt = this.#time.now() + pause;
     const fields = { failures, usableUntil: this.#usableUntil() };
-    if (error instanceof JwksFetchError && error.shown !== undefined) {
+    if (error instanceof FetchError && error.shown !== undefined) {
       this.#failing = { failures, retryAt, reason: 'pin-mismatch' };
       this.#report.pinMismatch({ severity: 'critical', shown: error.shown, ...fields });
       return;
@@ -295,7 +295,7 @@ function describe(error: unknown): {
   readonly failure: RefreshFailure;
   readonly detail: string;
 } {
-  if (error instanceof JwksFetchError) {
+  if (error instanceof FetchError) {
     // A mismatch always shows what did not match, and is told apart by it.
     const failure = error.failure === 'pin-mismatch' ? 'unexpected' : error.failure;
     return { failure, detail: error.message };

@@ -6,13 +6,12 @@ import { gzipSync } from 'node:zlib';
 import { CertificatePins, normalizePin } from '../../../lib/keys/remote/certificate-pins.js';
 import {
   createTrust,
-  fetchJwks,
-  type JwksAnswer,
-  JwksFetchError,
-  type JwksSource,
-  jwksUrlFault,
-  MAX_JWKS_BYTES,
-} from '../../../lib/keys/remote/jwks-fetch.js';
+  type DocumentSource,
+  documentUrlFault,
+  FetchError,
+  type FetchedDocument,
+} from '../../../lib/keys/remote/document-fetch.js';
+import { fetchJwks, MAX_JWKS_BYTES } from '../../../lib/keys/remote/jwks-fetch.js';
 import {
   type Answerer,
   type IssuerServer,
@@ -43,7 +42,7 @@ beforeEach(() => {
   server.show(certificate);
 });
 
-const source = (overrides: Partial<JwksSource> = {}): JwksSource => ({
+const source = (overrides: Partial<DocumentSource> = {}): DocumentSource => ({
   url: server.url,
   pins: null,
   trust,
@@ -51,12 +50,12 @@ const source = (overrides: Partial<JwksSource> = {}): JwksSource => ({
   ...overrides,
 });
 
-const get = (overrides?: Partial<JwksSource>): Promise<JwksAnswer> =>
+const get = (overrides?: Partial<DocumentSource>): Promise<FetchedDocument> =>
   fetchJwks(source(overrides), new AbortController().signal);
 
-async function refusal(attempt: Promise<unknown>): Promise<JwksFetchError> {
+async function refusal(attempt: Promise<unknown>): Promise<FetchError> {
   const outcome: unknown = await attempt.catch((error: unknown) => error);
-  if (outcome instanceof JwksFetchError) return outcome;
+  if (outcome instanceof FetchError) return outcome;
   throw outcome instanceof Error ? outcome : new Error('the answer was accepted');
 }
 
@@ -85,7 +84,7 @@ describe('a JWKS URL', () => {
     ['https://issuer.example/jwks#keys', 'it has a fragment'],
     ['https://issuer.example/jwks#', 'it has a fragment'],
   ])('%s: %s', (url, fault) => {
-    expect(jwksUrlFault(new URL(url))).toBe(fault);
+    expect(documentUrlFault(new URL(url))).toBe(fault);
   });
 });
 
@@ -371,7 +370,7 @@ async function listen(plain: Server): Promise<number> {
 }
 
 describe('a server is not recognised', () => {
-  const cases: readonly (readonly [string, () => Partial<JwksSource>])[] = [
+  const cases: readonly (readonly [string, () => Partial<DocumentSource>])[] = [
     ['with an unknown authority', () => ({ trust: createTrust([]) })],
     [
       'with another authority of the same name',
@@ -524,7 +523,7 @@ describe('pins', () => {
   const backup = opensslPublicKeyPin(other.cert);
   const pins = (
     options: ConstructorParameters<typeof CertificatePins>[0],
-  ): Partial<JwksSource> => ({
+  ): Partial<DocumentSource> => ({
     pins: new CertificatePins(options),
   });
 
