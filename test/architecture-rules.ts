@@ -28,7 +28,7 @@ type Check = (module: SourceModule) => readonly string[];
 
 /**
  * A room may import itself and any room of a lower rank; rooms of one rank do not know each other.
- * Only the composition root (rank 8) may import `config`, so each domain declares its own options.
+ * Only the composition root (rank 9) may import `config`, so each domain declares its own options.
  */
 const RANKS: ReadonlyMap<string, number> = new Map([
   ['kernel', 0],
@@ -37,20 +37,22 @@ const RANKS: ReadonlyMap<string, number> = new Map([
   ['revocation', 2],
   ['binding', 3],
   ['tokens', 4],
-  ['sessions', 5],
-  ['step-up', 5],
-  ['guard', 5],
-  ['connections', 6],
-  ['endpoints', 6],
-  ['transport', 6],
-  ['abuse', 6],
-  ['storage', 7],
-  ['pkcs11', 7],
-  ['testing', 8],
-  ['config', 8],
-  ['jwt-hardening.module-definition.ts', 9],
-  ['jwt-hardening.module.ts', 10],
-  ['index.ts', 11],
+  ['status-list', 5],
+  ['sessions', 6],
+  ['step-up', 6],
+  ['guard', 6],
+  ['connections', 7],
+  ['emergency', 7],
+  ['endpoints', 7],
+  ['transport', 7],
+  ['abuse', 7],
+  ['storage', 8],
+  ['pkcs11', 8],
+  ['testing', 9],
+  ['config', 9],
+  ['jwt-hardening.module-definition.ts', 10],
+  ['jwt-hardening.module.ts', 11],
+  ['index.ts', 12],
 ]);
 
 const PORT = /-(?:store|log|storage)\.ts$/;
