@@ -1,0 +1,372 @@
+import { formatDigest, TableDigest } from './table-digest.js';
+import { PAGE_SLOTS, startOf, TablePages } from './table-pages.js';
+
+/** A digest, and what was revoked of it. */
+export interface TabledRevocation {
+  readonly digest: string;
+  /** Milliseconds since the epoch. */
+  readonly since: number;
+  /** Milliseconds since the epoch; it counts no longer from then on. */
+  readonly until: number;
+}
+
+/** Milliseconds: an end is kept in steps of this, rounded up. */
+export const UNTIL_STEP = 8_000;
+
+const LIFE_BITS = 14;
+const LIFE_MASK = (1 << LIFE_BITS) - 1;
+
+/** Milliseconds from `since` to `until` at most: 36 hours and 24 minutes. */
+export const MAX_LIFE = LIFE_MASK * UNTIL_STEP;
+
+/** An instant is kept modulo 2^32 ms, so what has ended must be gone before that goes round. */
+const LOOKED_THROUGH_WITHIN = 10 * 86_400_000;
+
+// The columns of a page: 30 bits of the digest and a mark, 30 bits, 18 bits and the life, `since`.
+const SECOND = PAGE_SLOTS;
+const THIRD = 2 * PAGE_SLOTS;
+const SINCE = 3 * PAGE_SLOTS;
+const PAGE_SHIFT = Math.log2(PAGE_SLOTS);
+const WORDS = 4;
+
+/** Tells a taken slot from an empty one, which is 0. */
+const TAKEN = 1 << 30;
+
+/** Segments by the highest bits of a digest's place; one of them is laid out anew at a time. */
+const SEGMENT_BITS = 10;
+const SEGMENTS = 1 << SEGMENT_BITS;
+const SLOT_BITS = 32 - SEGMENT_BITS;
+const SLOT_RANGE = 1 << SLOT_BITS;
+const SLOT_MASK = SLOT_RANGE - 1;
+
+/** A segment is laid out anew when it would be fuller than this. */
+const FULL = 0.9;
+/** It gets the smallest size of its own scale that leaves it no fuller than this. */
+const ROOMY = 0.85;
+const LOG_GROWTH = Math.log(1.125);
+
+/**
+ * Digests with an instant and an end, at 16 bytes each and a ninth to a quarter of that for room. An
+ * entry that has ended is not found; `sweep` clears it away.
+ *
+ * Open addressing with linear probing in 1024 segments. No call touches more than one of them, so
+ * none pauses the process, however much there is. The sizes of the segments are staggered, so that
+ * they do not all become roomy at once.
+ */
+export class RevocationTable {
+  readonly #digest = new TableDigest();
+  readonly #onRepeat: 'latestOfEach' | 'latestSince';
+  #pages = new TablePages();
+  /** By segment: its pages. An empty one has none. */
+  readonly #segments: (number[] | undefined)[] = Array.from({ length: SEGMENTS });
+  readonly #counts = new Int32Array(SEGMENTS);
+  #size = 0;
+  /** From this instant on nothing of what was added counts. */
+  #lastUntil = -Infinity;
+  /** The segment that is swept next, and when the present and the previous round began. */
+  #cursor = 0;
+  #roundBegan = -Infinity;
+  #previousRoundBegan = -Infinity;
+  /** Where the entries of a segment are put while it is laid out anew. */
+  #moving: Int32Array = new Int32Array(0);
+  /** Where `#locate` came to rest: in which slab, and at which of its words. */
+  #slab: Int32Array = new Int32Array(0);
+  #word = 0;
+
+  /**
+   * @param onRepeat what a second entry for a digest does: the later `since` and the later `until`
+   * stay, or the `until` that came with the later `since`
+   */
+  constructor(onRepeat: 'latestOfEach' | 'latestSince' = 'latestOfEach') {
+    this.#onRepeat = onRepeat;
+  }
+
+  /** Entries held, ended ones that were not swept included. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Memory held for entries. */
+  get bytes(): number {
+    return this.#pages.bytes;
+  }
+
+  /**
+   * Adds an entry, unless it has ended. `since` is at most 36 hours ahead of `now`, and `until` at
+   * most `MAX_LIFE` after `since`: what goes beyond is cut off.
+   * @returns whether that changed anything
+   * @throws TypeError for what is no digest
+   */
+  add({ digest, since, until }: TabledRevocation, now: number): boolean {
+    const parsed = this.#digest;
+    if (!parsed.parse(digest)) throw new TypeError('A digest has 13 characters of base64url.');
+    this.#prepareFor(now);
+    const from = boundedSince(since, now);
+    const life = lifeOf(from, until);
+    if (until <= now || from + life * UNTIL_STEP <= now) return false;
+    const { first, second, third } = parsed;
+    const place = parsed.place(first, second, third);
+    if (this.#locate(place, first, second, third)) return this.#renew(third, from, life, now);
+    const segment = place >>> SLOT_BITS;
+    const count = this.#counts[segment] ?? 0;
+    if (count >= Math.floor(this.#slotsOf(segment) * FULL)) {
+      this.#layOut(segment, now, 1);
+      this.#locate(place, first, second, third);
+    }
+    this.#slab[this.#word] = first | TAKEN;
+    this.#slab[this.#word + SECOND] = second;
+    this.#write(third, from, life);
+    this.#counts[segment] = (this.#counts[segment] ?? 0) + 1;
+    this.#size++;
+    return true;
+  }
+
+  /** `since` of the entry that counts now. Allocates nothing. */
+  find(digest: string, now: number): number | undefined {
+    if (this.#size === 0 || now >= this.#lastUntil) return undefined;
+    const parsed = this.#digest;
+    if (!parsed.parse(digest)) return undefined;
+    const { first, second, third } = parsed;
+    if (!this.#locate(parsed.place(first, second, third), first, second, third)) return undefined;
+    const age = this.#ageHere(now);
+    return age < this.#lifeHere * UNTIL_STEP ? now - age : undefined;
+  }
+
+  /** Whether an entry that counts now has this `since` and this `until`, or later ones. */
+  holds({ digest, since, until }: TabledRevocation, now: number): boolean {
+    const found = this.find(digest, now);
+    if (found === undefined) return false;
+    const from = boundedSince(since, now);
+    const end = Math.min(until, from + MAX_LIFE);
+    return found >= from && found + this.#lifeHere * UNTIL_STEP >= end;
+  }
+
+  /**
+   * All entries that count. It may be left waiting while entries come and go: each one that stays is
+   * given once.
+   */
+  *held(now: number): Generator<TabledRevocation> {
+    for (let segment = 0; segment < SEGMENTS; segment++) {
+      // A copy: what is laid out anew meanwhile would be met twice, or never.
+      const entries = this.#liveOf(segment, now).slice();
+      for (let at = 0; at < entries.length; at += WORDS) {
+        const third = entries[at + 2] ?? 0;
+        const since = now - ageOf(entries[at + 3] ?? 0, now);
+        yield {
+          digest: formatDigest(entries[at] ?? 0, entries[at + 1] ?? 0, third >>> LIFE_BITS),
+          since,
+          until: since + (third & LIFE_MASK) * UNTIL_STEP,
+        };
+      }
+    }
+  }
+
+  /**
+   * Clears away what has ended, one segment after the other, until so many slots were looked at or
+   * all segments were.
+   * @returns how many slots were looked at
+   */
+  sweep(now: number, slots: number): number {
+    if (this.#size === 0) return 0;
+    if (now >= this.#lastUntil) {
+      this.#clear();
+      return 0;
+    }
+    let seen = 0;
+    for (let turn = 0; turn < SEGMENTS && seen < slots; turn++) {
+      seen += this.#sweepNext(now);
+    }
+    return seen;
+  }
+
+  #sweepNext(now: number): number {
+    const segment = this.#cursor;
+    if (segment === 0) {
+      this.#previousRoundBegan = this.#roundBegan;
+      this.#roundBegan = now;
+    }
+    this.#cursor = (segment + 1) % SEGMENTS;
+    const slots = this.#slotsOf(segment);
+    if (slots === 0) return 0;
+    const live = this.#liveOf(segment, now).length / WORDS;
+    const hasStrays = this.#segments[segment]?.some((page) => this.#pages.isStray(page)) === true;
+    if (live < (this.#counts[segment] ?? 0) || hasStrays) this.#layOut(segment, now, 0);
+    return slots;
+  }
+
+  /** What all instants depend on: that nothing is left of what ended long ago. */
+  #prepareFor(now: number): void {
+    if (this.#size > 0 && now >= this.#lastUntil) this.#clear();
+    if (this.#size === 0) {
+      this.#cursor = 0;
+      this.#roundBegan = this.#previousRoundBegan = now;
+    } else if (now - this.#previousRoundBegan > LOOKED_THROUGH_WITHIN) {
+      // Nobody sweeps. Rather a pause than a revocation that comes back.
+      for (let twice = 0; twice < 2 * SEGMENTS; twice++) this.#sweepNext(now);
+    }
+  }
+
+  #clear(): void {
+    this.#pages = new TablePages();
+    this.#segments.fill(undefined);
+    this.#counts.fill(0);
+    this.#size = 0;
+    this.#lastUntil = -Infinity;
+    this.#moving = new Int32Array(0);
+    this.#slab = this.#moving;
+  }
+
+  #slotsOf(segment: number): number {
+    return (this.#segments[segment]?.length ?? 0) << PAGE_SHIFT;
+  }
+
+  /** Finds the slot of these parts, or the empty one where they would go. */
+  #locate(place: number, first: number, second: number, third: number): boolean {
+    const pages = this.#segments[place >>> SLOT_BITS];
+    if (pages === undefined) return false;
+    const wanted = first | TAKEN;
+    const slots = pages.length << PAGE_SHIFT;
+    const home = Math.floor(((place & SLOT_MASK) * slots) / SLOT_RANGE);
+    let index = home >>> PAGE_SHIFT;
+    let within = home & (PAGE_SLOTS - 1);
+    for (;;) {
+      const page = pages[index] ?? 0;
+      const slab = this.#pages.slabOf(page);
+      const start = startOf(page);
+      for (let word = start + within; word < start + PAGE_SLOTS; word++) {
+        const found = slab[word] ?? 0;
+        const isSame =
+          found === wanted &&
+          slab[word + SECOND] === second &&
+          (slab[word + THIRD] ?? 0) >>> LIFE_BITS === third;
+        // A segment is never full, so every search comes to an end.
+        if (!isSame && found !== 0) continue;
+        this.#slab = slab;
+        this.#word = word;
+        return isSame;
+      }
+      index = index + 1 < pages.length ? index + 1 : 0;
+      within = 0;
+    }
+  }
+
+  /** A second entry for the digest whose slot was located. */
+  #renew(third: number, since: number, life: number, now: number): boolean {
+    const oldLife = this.#lifeHere;
+    const oldSince = now - this.#ageHere(now);
+    if (oldSince + oldLife * UNTIL_STEP <= now) return this.#write(third, since, life);
+    if (this.#onRepeat === 'latestSince') {
+      if (since < oldSince || (since === oldSince && life <= oldLife)) return false;
+      return this.#write(third, since, life);
+    }
+    const latest = Math.max(since, oldSince);
+    const until = Math.max(since + life * UNTIL_STEP, oldSince + oldLife * UNTIL_STEP);
+    const latestLife = lifeOf(latest, until);
+    if (latest === oldSince && latestLife === oldLife) return false;
+    return this.#write(third, latest, latestLife);
+  }
+
+  #write(third: number, since: number, life: number): true {
+    this.#slab[this.#word + THIRD] = (third << LIFE_BITS) | life;
+    this.#slab[this.#word + SINCE] = since | 0;
+    this.#lastUntil = Math.max(this.#lastUntil, since + life * UNTIL_STEP);
+    return true;
+  }
+
+  get #lifeHere(): number {
+    return (this.#slab[this.#word + THIRD] ?? 0) & LIFE_MASK;
+  }
+
+  /** Milliseconds since `since`, negative if that is ahead. */
+  #ageHere(now: number): number {
+    return ageOf(this.#slab[this.#word + SINCE] ?? 0, now);
+  }
+
+  /** What counts of a segment, in words; good until the next call. */
+  #liveOf(segment: number, now: number): Int32Array {
+    const pages = this.#segments[segment] ?? [];
+    const room = (pages.length << PAGE_SHIFT) * WORDS;
+    if (this.#moving.length < room) this.#moving = new Int32Array(room * 2);
+    const moving = this.#moving;
+    let to = 0;
+    for (const page of pages) {
+      const slab = this.#pages.slabOf(page);
+      const start = startOf(page);
+      for (let word = start; word < start + PAGE_SLOTS; word++) {
+        const first = slab[word] ?? 0;
+        if (first === 0) continue;
+        const third = slab[word + THIRD] ?? 0;
+        const since = slab[word + SINCE] ?? 0;
+        if (ageOf(since, now) >= (third & LIFE_MASK) * UNTIL_STEP) continue;
+        moving[to] = first & ~TAKEN;
+        moving[to + 1] = slab[word + SECOND] ?? 0;
+        moving[to + 2] = third;
+        moving[to + 3] = since;
+        to += WORDS;
+      }
+    }
+    return moving.subarray(0, to);
+  }
+
+  /** Drops what has ended, and gives the rest the pages it needs with so many more entries. */
+  #layOut(segment: number, now: number, more: number): void {
+    const live = this.#liveOf(segment, now);
+    const count = live.length / WORDS;
+    const pages = this.#segments[segment] ?? [];
+    this.#segments[segment] = this.#fit(pages, pagesFor(count + more, segment));
+    for (const page of pages) {
+      const start = startOf(page);
+      this.#pages.slabOf(page).fill(0, start, start + PAGE_SLOTS);
+    }
+    for (let at = 0; at < live.length; at += WORDS) {
+      const first = live[at] ?? 0;
+      const second = live[at + 1] ?? 0;
+      const third = live[at + 2] ?? 0;
+      const place = this.#digest.place(first, second, third >>> LIFE_BITS);
+      this.#locate(place, first, second, third >>> LIFE_BITS);
+      this.#slab[this.#word] = first | TAKEN;
+      this.#slab[this.#word + SECOND] = second;
+      this.#slab[this.#word + THIRD] = third;
+      this.#slab[this.#word + SINCE] = live[at + 3] ?? 0;
+    }
+    this.#size += count - (this.#counts[segment] ?? 0);
+    this.#counts[segment] = count;
+  }
+
+  /** Takes and returns pages until there are so many, and exchanges those that stand in the way. */
+  #fit(pages: number[], wanted: number): number[] | undefined {
+    for (let index = pages.length - 1; index >= 0; index--) {
+      const page = pages[index] ?? 0;
+      if (index < wanted && !this.#pages.isStray(page)) continue;
+      this.#pages.release(page);
+      pages.splice(index, 1);
+    }
+    while (pages.length < wanted) pages.push(this.#pages.take());
+    return wanted === 0 ? undefined : pages;
+  }
+}
+
+/** As far ahead as a table can tell; more would be taken for an instant that is long past. */
+function boundedSince(since: number, now: number): number {
+  return Math.min(since, now + MAX_LIFE);
+}
+
+/** In steps, rounded up; an entry whose end is not after its beginning has one. */
+function lifeOf(since: number, until: number): number {
+  return Math.min(Math.max(Math.ceil((until - since) / UNTIL_STEP), 1), LIFE_MASK);
+}
+
+/** @param since modulo 2^32 */
+function ageOf(since: number, now: number): number {
+  return (now - since) | 0;
+}
+
+/** The smallest size of a segment's own scale that leaves it roomy. */
+function pagesFor(entries: number, segment: number): number {
+  if (entries === 0) return 0;
+  const least = entries / ROOMY / PAGE_SLOTS;
+  // Each scale grows by an eighth from size to size, and the scales lie evenly between one another.
+  const offset = segment / SEGMENTS;
+  const step = Math.ceil(Math.log(least) / LOG_GROWTH - offset);
+  return Math.ceil(Math.exp((step + offset) * LOG_GROWTH));
+}
