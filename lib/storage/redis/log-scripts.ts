@@ -59,12 +59,16 @@ return {id, entry, digits(ends)}
 
 /**
  * Keys: entries, state. Judges a position, of which it is told which log, which entry, when that
- * entry expires, and when all the log held will have expired. Answers `lost`; `empty`; `anew`, when
- * all that this reader knew of has expired, so that nothing of it can be lost; or `read` with
- * the log's id and the number of its last entry.
+ * entry expires, and when all the log held will have expired; and reads on from it. Answers `lost`;
+ * `empty`; `anew`, when all that this reader knew of has expired, so that nothing of it can be lost;
+ * or `read` with the log's id, the number of its last entry and a page: a JSON list of texts, each
+ * an entry's id and its field, with a colon between.
+ *
+ * One text for the page: as a reply of its own an entry is seven values, and taking those apart
+ * costs a reader more than this costs Redis.
  */
-export const JUDGE = luaScript(`
-local log, after, expires, ends = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+export const READ = luaScript(`
+local log, after, expires, ends, size = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local now = store_time()
 local state = redis.call('HMGET', KEYS[2], 'id', 'number', 'time')
 local id = state[1]
@@ -85,5 +89,13 @@ elseif log ~= '' then
   end
 end
 if not id then return {'empty'} end
-return {'read', id, state[2]}
+
+local page = redis.call('XRANGE', KEYS[1], log == '' and '-' or '(' .. after, '+', 'COUNT', size)
+for at = 1, #page do
+  local fields = page[at][2]
+  if fields[1] ~= 'e' or fields[3] then return {'strange'} end
+  page[at] = page[at][1] .. ':' .. fields[2]
+end
+-- An empty list would be written as an empty object.
+return {'read', id, state[2], page[1] and cjson.encode(page) or '[]'}
 `);

@@ -15,20 +15,19 @@ import {
   numberOf,
   parsePosition,
 } from './log-position.js';
-import { APPEND, JUDGE } from './log-scripts.js';
-import type { RedisClient } from './redis-clients.js';
-import { corrupt, unavailable } from './redis-failure.js';
+import { APPEND, READ } from './log-scripts.js';
+import { corrupt } from './redis-failure.js';
 import type { RedisGate } from './redis-gate.js';
 import { expectText, expectWhole, type RedisKeys } from './redis-keys.js';
 import type { RedisReply } from './redis-reply.js';
 
 const MAX_DATA_BYTES = 1024;
 
-/** However many are asked for: a page must arrive within a deadline. */
-const MAX_PAGE = 2_000;
-
-/** A log that is replaced while it is read is read again, so often at most. */
-const MAX_ATTEMPTS = 3;
+/**
+ * However many are asked for. Redis serves nobody else while it prepares a page, a millisecond or
+ * two of so many; and when many instances start at once, each waits for a page of every other.
+ */
+const MAX_PAGE = 1_000;
 
 const APPENDING = 'appending a revocation';
 const READING = 'reading revocations';
@@ -84,42 +83,20 @@ export class RedisRevocationLog extends RevocationLog {
     // Not even the form is ours: another kind of log.
     if (from === undefined) return { verdict: 'lost' };
     const size = Math.min(limit, MAX_PAGE);
-    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const page = pageFrom(await this.#readFrom(from, size), from, size);
-      if (page === 'anew') return this.read({ after: null, limit });
-      if (page !== 'changed') return page;
-    }
-    throw unavailable(`The log was replaced again and again while ${READING}`);
-  }
-
-  /**
-   * Judges the position, reads on from it, and judges it again: a page between two judgements of one
-   * log is that log's. Without `MULTI`, which Redis refuses when it has no memory left, and
-   * revocations must be known then too.
-   */
-  #readFrom(from: LogPosition | null, size: number): Promise<RedisReply> {
-    const [entries, state] = this.#keys;
-    const position = [
-      from?.log ?? '',
-      from?.entry ?? '',
-      String(from?.expiresAt ?? 0),
-      String(from?.logEndsAt ?? 0),
-    ];
-    const judge = [JUDGE.text, 2, entries, state, ...position] as const;
-    // Not inside the script: passing a page through Lua takes several times as long.
-    const send = async (client: RedisClient): Promise<unknown> => {
-      const results = await client
-        .pipeline()
-        .eval(...judge)
-        .xrange(entries, from === null ? '-' : `(${from.entry}`, '+', 'COUNT', size)
-        .eval(...judge)
-        .exec();
-      return (results ?? []).map(([error, reply]) => {
-        if (error !== null) throw error;
-        return reply;
-      });
-    };
-    return this.#gate.call({ task: READING, key: entries, send });
+    const reply = await this.#gate.run({
+      task: READING,
+      script: READ,
+      keys: this.#keys,
+      args: [
+        from?.log ?? '',
+        from?.entry ?? '',
+        String(from?.expiresAt ?? 0),
+        String(from?.logEndsAt ?? 0),
+        String(size),
+      ],
+    });
+    const page = pageFrom(reply, from, size);
+    return page === 'anew' ? this.read({ after: null, limit }) : page;
   }
 
   follow(follower: LogFollower): () => void {
@@ -127,13 +104,8 @@ export class RedisRevocationLog extends RevocationLog {
   }
 }
 
-function pageFrom(
-  reply: RedisReply,
-  from: LogPosition | null,
-  size: number,
-): LogPage | 'anew' | 'changed' {
-  const [judgement, page, judgementAfter] = reply.tuple(3);
-  const verdict = verdictOf(judgement);
+function pageFrom(reply: RedisReply, from: LogPosition | null, size: number): LogPage | 'anew' {
+  const verdict = verdictOf(reply);
   switch (verdict) {
     case 'anew':
       return verdict;
@@ -143,49 +115,62 @@ function pageFrom(
       return { verdict: 'read', entries: [], position: null, atEnd: true };
     case 'read':
   }
-  const [, id, lastNumber] = judgement.tuple(3);
+  const [, id, lastNumber, page] = reply.tuple(4);
   const log = id.text();
-  if (verdictOf(judgementAfter) !== 'read' || judgementAfter.tuple(3)[1].text() !== log) {
-    return 'changed';
-  }
   if (!isLogId(log)) throw corrupt(READING);
-  const scanned = page.items();
+  const texts = textsFrom(page.text());
   const entries: LoggedRevocation[] = [];
   let position = from === null ? null : formatPosition(from);
-  let number = from === null ? 0 : numberOf(from.entry);
-  for (const item of scanned) {
-    const { entry, ...logged } = entryFrom(item, log);
+  let last = from === null ? 0 : numberOf(from.entry);
+  for (const text of texts) {
+    const { number, entry } = entryFrom(text, log);
     // Numbers that were given before: the log went on from an older state of itself.
-    if (numberOf(entry) <= number) return { verdict: 'lost' };
-    number = numberOf(entry);
-    position = logged.position;
+    if (number <= last) return { verdict: 'lost' };
+    last = number;
+    position = entry.position;
     // Also what has expired by the store's clock: that one may be ahead of who judges the token.
-    entries.push(logged);
+    entries.push(entry);
   }
-  const atEnd = scanned.length < size || number >= lastNumber.count();
+  const atEnd = texts.length < size || last >= lastNumber.count();
   return { verdict, entries, position, atEnd };
 }
 
-function verdictOf(judgement: RedisReply): 'lost' | 'empty' | 'anew' | 'read' {
-  const verdict = judgement.list()[0]?.word(['lost', 'empty', 'anew', 'read']);
+function verdictOf(reply: RedisReply): 'lost' | 'empty' | 'anew' | 'read' {
+  const verdict = reply.list()[0]?.word(['lost', 'empty', 'anew', 'read']);
   if (verdict === undefined) throw corrupt(READING);
   return verdict;
 }
 
-/** When it expires, when the log up to it has expired, and the text. */
-const ENTRY = /^(\d{1,16}):(\d{1,16}):([^]*)$/;
-
-/** Without a `RedisReply` for each part: a new instance reads a million of them. */
-function entryFrom(item: unknown, log: string): LoggedRevocation & { readonly entry: string } {
-  const [entry, fields] = Array.isArray(item) ? (item as readonly unknown[]) : [];
-  const [name, text, ...others] = Array.isArray(fields) ? (fields as readonly unknown[]) : [];
-  const parts = typeof text === 'string' ? ENTRY.exec(text) : null;
-  if (typeof entry !== 'string' || !isEntryId(entry) || name !== 'e' || others.length > 0) {
+function textsFrom(page: string): readonly unknown[] {
+  let texts: unknown;
+  try {
+    texts = JSON.parse(page);
+  } catch {
     throw corrupt(READING);
   }
-  const [, expiry, end, data] = parts ?? [];
-  if (expiry === undefined || data === undefined) throw corrupt(READING);
-  // As formatPosition() writes it.
-  const position = `${log}:${entry}:${expiry}:${end}`;
-  return { entry, data, expiresAt: Number(expiry), position };
+  if (!Array.isArray(texts)) throw corrupt(READING);
+  return texts as readonly unknown[];
+}
+
+/** Time and number, when it expires, when the log up to it has expired; then comes the text. */
+const HEAD = /^\d{1,16}-\d{1,16}:\d{1,16}:\d{1,16}:/;
+
+/** By hand, where a pattern with groups would read better: a new instance reads a million of them. */
+function entryFrom(
+  text: unknown,
+  log: string,
+): { readonly number: number; readonly entry: LoggedRevocation } {
+  if (typeof text !== 'string' || !HEAD.test(text)) throw corrupt(READING);
+  const idEnd = text.indexOf(':');
+  const expiryEnd = text.indexOf(':', idEnd + 1);
+  const headEnd = text.indexOf(':', expiryEnd + 1);
+  return {
+    number: Number(text.slice(text.indexOf('-') + 1, idEnd)),
+    entry: {
+      data: text.slice(headEnd + 1),
+      expiresAt: Number(text.slice(idEnd + 1, expiryEnd)),
+      // As formatPosition() writes it.
+      position: `${log}:${text.slice(0, headEnd)}`,
+    },
+  };
 }
