@@ -51,7 +51,7 @@ const SERVICES: Provider[] = [
         store: carried(storage.keyStore),
         clock,
         events,
-        countSessions: async () => (await carried(storage.sessionStore)?.count()) ?? null,
+        countSessions: async () => (await carried(storage.sessionStore)?.count())?.sessions ?? null,
       }),
     // The health of the storage first: it is to report what goes wrong from the start.
     inject: [CONFIG, Clock, SecurityEvents, StorageHealth],

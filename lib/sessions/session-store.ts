@@ -107,6 +107,9 @@ export abstract class SessionStore {
   /** The live sessions of an owner, oldest first. */
   abstract list(owner: string): Promise<readonly SessionRecord[]>;
 
-  /** How many live sessions there are in all, for dry runs; may take long, may be off by those changing. */
-  abstract count(): Promise<number>;
+  /**
+   * How many live sessions there are in all, and how many owners they have; for dry runs. May take
+   * long, may be off by those changing meanwhile.
+   */
+  abstract count(): Promise<{ readonly sessions: number; readonly owners: number }>;
 }

@@ -237,15 +237,17 @@ export const sessionStoreContract: readonly Clause<SessionStore>[] = [
       }),
   },
   {
-    name: 'counts live sessions, of all owners',
+    name: 'counts live sessions, of all owners, and the owners that have one',
     prove: async (trial) => {
-      assert.equal(await trial.one.count(), 0);
+      assert.deepEqual(await trial.one.count(), { sessions: 0, owners: 0 });
       await createAll(trial, ['a', 'b', 'c']);
       await new SessionUnderTest('neighbour', 'a').create(trial.other);
       await new SessionUnderTest('brief', 'a').create(trial.other, { idleFor: 20 });
+      await new SessionUnderTest('gone', 'a').create(trial.one);
       await trial.one.end({ owner: 'owner', id: 'c' });
+      await trial.one.endAll({ owner: 'gone', except: null });
       await trial.pass(21);
-      assert.equal(await trial.other.count(), 3);
+      assert.deepEqual(await trial.other.count(), { sessions: 3, owners: 2 });
     },
   },
   {
@@ -287,7 +289,7 @@ export const sessionStoreContract: readonly Clause<SessionStore>[] = [
       for (const session of kept) {
         assert.equal(await trial.one.end(session.key), true, JSON.stringify(session.key));
       }
-      assert.equal(await trial.one.count(), 0);
+      assert.deepEqual(await trial.one.count(), { sessions: 0, owners: 0 });
     },
   },
 ];
@@ -313,7 +315,7 @@ async function assertGone(
 ): Promise<void> {
   assert.deepEqual(await session.rotate(trial.other, generation), { verdict: 'unknown' });
   assert.deepEqual(await trial.one.list(session.key.owner), []);
-  assert.equal(await trial.one.count(), 0);
+  assert.deepEqual(await trial.one.count(), { sessions: 0, owners: 0 });
   assert.equal(await trial.one.end(session.key), false);
   assert.deepEqual(await trial.other.endAll({ owner: session.key.owner, except: null }), []);
 }

@@ -204,9 +204,33 @@ const SESSIONS: readonly Mistake<'sessionStore'>[] = [
           if (ended) created--;
           return ended;
         },
-        count: async () => created,
+        count: async () => ({ ...(await real.count()), sessions: created }),
       };
     },
+  ],
+  [
+    'counts owners whose sessions have ended',
+    /counts live sessions/,
+    (real) => {
+      const owners = new Set<string>();
+      return {
+        create: (request) => {
+          owners.add(request.key.owner);
+          return real.create(request);
+        },
+        count: async () => ({ ...(await real.count()), owners: owners.size }),
+      };
+    },
+  ],
+  [
+    'counts an owner once for each session',
+    /counts live sessions/,
+    (real) => ({
+      count: async () => {
+        const { sessions } = await real.count();
+        return { sessions, owners: sessions };
+      },
+    }),
   ],
   [
     'ignores case',
@@ -233,7 +257,11 @@ const SESSIONS: readonly Mistake<'sessionStore'>[] = [
       };
     },
   ],
-  ['answers after close', /after close/, () => ({ count: async () => 0 })],
+  [
+    'answers after close',
+    /after close/,
+    () => ({ count: async () => ({ sessions: 0, owners: 0 }) }),
+  ],
 ];
 
 const ROTATION: readonly Mistake<'sessionStore'>[] = [

@@ -101,13 +101,16 @@ export class MemorySessionStore extends SessionStore {
       .toSorted((a, b) => a.createdAt - b.createdAt);
   }
 
-  async count(): Promise<number> {
+  async count(): Promise<{ readonly sessions: number; readonly owners: number }> {
     const now = this.#room.enter();
-    let live = 0;
-    for (const sessions of this.#owners.values()) {
-      for (const session of sessions.values()) if (session.livesAt(now)) live++;
+    let sessions = 0;
+    let owners = 0;
+    for (const held of this.#owners.values()) {
+      const before = sessions;
+      for (const session of held.values()) if (session.livesAt(now)) sessions++;
+      if (sessions > before) owners++;
     }
-    return live;
+    return { sessions, owners };
   }
 
   /** How many sessions are held, those included that expired and were not swept. */

@@ -10,13 +10,17 @@ import type { RedisClient } from './redis-clients.js';
 import { isNothingDone, type RedisGate } from './redis-gate.js';
 import { expectName, expectText, expectWhole, LONGEST, type RedisKeys } from './redis-keys.js';
 import type { RedisReply } from './redis-reply.js';
-import { CREATE, END, END_ALL, LIST, ROTATE } from './session-scripts.js';
+import { CREATE, END, END_ALL, LIST, NEWEST, ROTATE } from './session-scripts.js';
 
 const MAX_DATA_BYTES = 4 * 1024;
 const MAX_DIGEST_BYTES = 1024;
 const MAX_SEALED_BYTES = 16 * 1024;
 
 const SCAN_PAGE = 1_000;
+
+const COUNTING = 'counting sessions';
+
+type SessionCount = Awaited<ReturnType<SessionStore['count']>>;
 
 /** Sessions as hashes, rotated inside Redis. */
 export class RedisSessionStore extends SessionStore {
@@ -143,34 +147,69 @@ export class RedisSessionStore extends SessionStore {
     });
   }
 
-  async count(): Promise<number> {
+  async count(): Promise<SessionCount> {
     const masters = await this.#gate.masters();
     const counts = await Promise.all(masters.map((master) => this.#countOn(master)));
-    return counts.reduce((sum, count) => sum + count, 0);
+    return {
+      sessions: counts.reduce((sum, { sessions }) => sum + sessions, 0),
+      owners: counts.reduce((sum, { owners }) => sum + owners, 0),
+    };
   }
 
-  async #countOn(master: RedisClient): Promise<number> {
+  async #countOn(master: RedisClient): Promise<SessionCount> {
     const pattern = this.#keys.anySession();
-    let count = 0;
+    const count = { sessions: 0, owners: 0 };
     let cursor = '0';
     do {
       const from = cursor;
       const reply = await this.#gate.call({
-        task: 'counting sessions',
+        task: COUNTING,
         key: '',
         send: () => master.scan(from, 'MATCH', pattern, 'COUNT', SCAN_PAGE),
       });
       const [following, keys] = reply.tuple(2);
-      count += keys.list().length;
+      const names = new Set(keys.list().map((name) => name.text()));
+      count.sessions += names.size;
+      count.owners += await this.#countOwners(master, names);
       cursor = following.text();
     } while (cursor !== '0');
     return count;
+  }
+
+  /**
+   * How many owners have their newest session among these. Each has one newest session, so that
+   * nobody is counted twice, and no list of all owners is kept for it.
+   */
+  async #countOwners(master: RedisClient, names: ReadonlySet<string>): Promise<number> {
+    const owners = [...new Set([...names].map(ownerIn))];
+    if (owners.length === 0) return 0;
+    const send = async (): Promise<unknown> => {
+      const pipeline = master.pipeline();
+      for (const owner of owners) {
+        const { sessionIndex, sessionsOf } = this.#keys;
+        pipeline.eval(NEWEST.text, 1, sessionIndex(owner), sessionsOf(owner));
+      }
+      return ((await pipeline.exec()) ?? []).map(([error, id]) => {
+        if (error !== null) throw error;
+        return id;
+      });
+    };
+    const newest = (await this.#gate.call({ task: COUNTING, key: '', send })).list();
+    return owners.filter((owner, at) => {
+      const id = newest[at]?.text() ?? '';
+      return id !== '' && names.has(this.#keys.session(owner, id));
+    }).length;
   }
 
   #keysOf({ owner, id }: SessionKey): readonly [string, string, string] {
     const keys = this.#keys;
     return [keys.session(owner, id), keys.sessionIndex(owner), keys.endedSession(owner, id)];
   }
+}
+
+/** The owner in the name of a session's key; the prefix has no braces. */
+function ownerIn(name: string): string {
+  return name.slice(name.indexOf('{') + 1, name.indexOf('}'));
 }
 
 function expectSessionKey({ owner, id }: SessionKey): void {

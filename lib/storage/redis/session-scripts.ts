@@ -130,6 +130,19 @@ end
 return ended
 `);
 
+/** Keys: index. Answers the id of the newest live session, or an empty text. */
+export const NEWEST = luaScript(`
+local at, step = 0, 16
+repeat
+  local ids = redis.call('ZREVRANGE', KEYS[1], at, at + step - 1)
+  for _, id in ipairs(ids) do
+    if redis.call('EXISTS', ARGV[1] .. id) == 1 then return id end
+  end
+  at = at + step
+until #ids < step
+return ''
+`);
+
 /** Keys: index. Answers pairs of id and record. */
 export const LIST = luaScript(`${RECORD}
 local live = {}

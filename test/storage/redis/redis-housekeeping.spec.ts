@@ -141,7 +141,7 @@ describeWithRedis('redisStorage() leaves nothing behind', () => {
     const { sessionStore } = carried(storage);
     for (let index = 0; index < 300; index++) await startSession(sessionStore, `s${index}`, 30);
     expect(await admin.zcard('app-1-:sessions:{owner}')).toBeLessThan(290);
-    await eventually('they are gone', async () => (await sessionStore.count()) === 0);
+    await eventually('they are gone', async () => (await sessionStore.count()).sessions === 0);
     expect(await sessionStore.list('owner')).toEqual([]);
     expect(await admin.zcard('app-1-:sessions:{owner}')).toBe(0);
   });
@@ -164,14 +164,35 @@ describeWithRedis('redisStorage() leaves nothing behind', () => {
     await Promise.all(
       Array.from({ length: 1_200 }, (_, index) => startSession(sessionStore, `s${index}`, HOUR)),
     );
-    expect(await sessionStore.count()).toBe(1_200);
+    expect(await sessionStore.count()).toEqual({ sessions: 1_200, owners: 1 });
+  });
+
+  it('counts an owner whose sessions lie on many pages once, however many of them are over', async () => {
+    const { sessionStore } = carried(storage);
+    const owners = Array.from({ length: 600 }, (_, index) => `owner-${index}`);
+    const start = (owner: string, id: string, idleFor: number): Promise<boolean> =>
+      startSession(sessionStore, id, idleFor, owner);
+    await Promise.all(
+      owners.flatMap((owner) => [start(owner, 'a', HOUR), start(owner, 'b', HOUR)]),
+    );
+    // Names of sessions that are over, newer than those that live and more than are asked for at once.
+    for (let index = 0; index < 40; index++) {
+      await admin.zadd('app-1-:sessions:{owner-0}', Date.now() + HOUR + index, `over-${index}`);
+    }
+    await admin.zadd('app-1-:sessions:{owner-none}', 1, 'over');
+    expect(await sessionStore.count()).toEqual({ sessions: 1_200, owners: 600 });
   });
 });
 
 type SessionStore = ReturnType<typeof carried>['sessionStore'];
 
-function startSession(store: SessionStore, id: string, idleFor: number): Promise<boolean> {
-  const key = { owner: 'owner', id };
+function startSession(
+  store: SessionStore,
+  id: string,
+  idleFor: number,
+  owner = 'owner',
+): Promise<boolean> {
+  const key = { owner, id };
   const token = { lineage: digest('l'), secret: digest('secret-0'), binding: null };
   return store.create({ key, ...token, data: '', idleFor, absoluteFor: HOUR });
 }
