@@ -39,6 +39,7 @@ export { currentToken } from './guard/current-token.js';
 export {
   AnyScope,
   CurrentToken,
+  OnStale,
   Permissions,
   Policy,
   Public,
@@ -57,6 +58,18 @@ export type { MemoryStorageOptions } from './storage/memory/memory-storage.js';
 export { NotCarried } from './storage/storage.js';
 export type { Storage, StorageStatus } from './storage/storage.js';
 export { StorageHealth } from './storage/storage-health.service.js';
+export { RevocationService } from './revocation/revocation.service.js';
+export type {
+  RevocationHealth,
+  RevocationStatus,
+  Revoked,
+  RevokeOptions,
+  RevokeSubjectOptions,
+} from './revocation/revoked.js';
+export { SubjectDirectory } from './revocation/subject-directory.js';
+export type { SubjectReference, SubjectStanding } from './revocation/subject-directory.js';
+export type { RevocationKind } from './revocation/revocation-entry.js';
+export type { OnStale as StaleChoice } from './kernel/outage.js';
 export { RevocationLog } from './revocation/revocation-log.js';
 export type {
   LogFollower,
@@ -85,6 +98,7 @@ export {
   ClaimError,
   ConfigError,
   KeyError,
+  RevocationError,
   StoreError,
   TokenError,
 } from './kernel/errors.js';
@@ -96,6 +110,7 @@ export type {
   ErrorCode,
   JwtHardeningError,
   KeyErrorCode,
+  RevocationErrorCode,
   StoreErrorCode,
   TokenErrorCode,
 } from './kernel/errors.js';

@@ -22,9 +22,11 @@ import { jwksControllerAt } from './keys/jwks.controller.js';
 import { KeyRingService } from './keys/key-ring.service.js';
 import { KeyRotationSchedule } from './keys/key-rotation.schedule.js';
 import { TrustedIssuers } from './keys/remote/trusted-issuers.service.js';
+import { RevocationService } from './revocation/revocation.service.js';
 import { NotCarried } from './storage/storage.js';
 import { StorageHealth } from './storage/storage-health.service.js';
 import { TokenService } from './tokens/token.service.js';
+import { TokenStanding } from './tokens/token-standing.js';
 
 /** The configuration after all checks. */
 const CONFIG = Symbol('nest-jwt-hardening:config');
@@ -64,21 +66,57 @@ const SERVICES: Provider[] = [
     inject: [CONFIG, Clock, SecurityEvents],
   },
   {
-    provide: TokenService,
+    provide: RevocationService,
     useFactory: (
-      { tokens }: ResolvedConfig,
+      { revocation, storage }: ResolvedConfig,
       keyRing: KeyRingService,
-      trusted: TrustedIssuers,
       clock: Clock,
       events: SecurityEvents,
-    ) => new TokenService(tokens, keyRing, trusted, clock, events),
-    inject: [CONFIG, KeyRingService, TrustedIssuers, Clock, SecurityEvents],
+    ) =>
+      RevocationService.open(revocation, {
+        log: required(storage.revocationLog),
+        clock,
+        events,
+        withdrawKey: async (kid) => {
+          if (!keyRing.rotates) return 'configured';
+          await keyRing.compromise(kid);
+          return 'withdrawn';
+        },
+      }),
+    // The keys first: their store may be what is waited for, and sets the clock.
+    inject: [CONFIG, KeyRingService, Clock, SecurityEvents],
+  },
+  {
+    provide: TokenService,
+    useFactory: (
+      { tokens, subjects }: ResolvedConfig,
+      keyRing: KeyRingService,
+      trusted: TrustedIssuers,
+      revocations: RevocationService,
+      clock: Clock,
+      events: SecurityEvents,
+    ) => {
+      const standing = new TokenStanding({
+        revocations,
+        subjects,
+        allocator: null,
+        statusLists: null,
+      });
+      return new TokenService(tokens, { keyRing, trusted, standing, clock, events });
+    },
+    inject: [CONFIG, KeyRingService, TrustedIssuers, RevocationService, Clock, SecurityEvents],
   },
   AuthGuard,
 ];
 
 function carried<Port extends object>(port: Port | NotCarried): Port | null {
   return port instanceof NotCarried ? null : port;
+}
+
+/** A port that the configuration made sure of. */
+function required<Port extends object>(port: Port | NotCarried): Port {
+  if (port instanceof NotCarried) throw new TypeError(`the storage lacks a port: ${port.reason}`);
+  return port;
 }
 
 function routeAudit(guard: RouteAuditConfig['guard']): Provider {
@@ -135,6 +173,7 @@ function assemble(
       SecurityEvents,
       KeyRingService,
       TrustedIssuers,
+      RevocationService,
       TokenService,
       StorageHealth,
       AuthGuard,

@@ -55,7 +55,7 @@ const RANKS: ReadonlyMap<string, number> = new Map([
   ['index.ts', 12],
 ]);
 
-const PORT = /-(?:store|log|storage)\.ts$/;
+const PORT = /-(?:store|log|storage|directory)\.ts$/;
 
 const MAX_LINES = 400;
 

@@ -3,6 +3,7 @@ import type { SigningAlgorithm } from '../keys/algorithms.js';
 import type { CertificatePinOptions } from '../keys/remote/certificate-pins.js';
 import type { PemSigningKey, PrivateJwk } from '../keys/key-material.js';
 import type { KeyVault, Signer } from '../keys/signer.js';
+import type { SubjectDirectory } from '../revocation/subject-directory.js';
 import type { Storage } from '../storage/storage.js';
 
 /**
@@ -47,6 +48,14 @@ export interface JwtHardeningOptions {
   readonly outage?: OutageOptions;
 
   /**
+   * The application's users, asked about the subject of every access token, so that one who is
+   * disabled there is refused. Give it a cache: `cachedSubjects(directory, { ttl: '30s' })` of
+   * `nest-jwt-hardening/cache-manager`.
+   * @defaultValue none: a token stands until it expires or is revoked
+   */
+  readonly subjects?: SubjectDirectory;
+
+  /**
    * Other issuers whose access tokens are accepted, verified through their JWKS.
    * @defaultValue `[]`
    */
@@ -57,14 +66,15 @@ export interface JwtHardeningOptions {
 export interface OutageOptions {
   /**
    * How long this instance goes by what it knows without hearing from the storage.
-   * @defaultValue `'5s'`. Longer lets a withdrawn key verify for longer on an instance that is cut off.
+   * @defaultValue `'5s'`. Longer lets a withdrawn key, or a revoked token, pass for longer on an
+   * instance that is cut off.
    */
   readonly maxLag?: Duration;
 
   /**
-   * What happens then. `'reject'` answers 503 with `Retry-After`, never 401. `'acceptWithAlert'` goes
-   * on with what is known, and `key.stale` says so: a withdrawn key verifies until the storage is
-   * back.
+   * What happens then, unless `@OnStale()` at a route says otherwise. `'reject'` answers 503 with
+   * `Retry-After`, never 401. `'acceptWithAlert'` goes on with what is known, and `key.stale` and
+   * `revocation.stale` say so: what was withdrawn meanwhile passes until the storage is back.
    * @defaultValue `'reject'`
    */
   readonly onStale?: 'reject' | 'acceptWithAlert';

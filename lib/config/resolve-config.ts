@@ -3,6 +3,8 @@ import { formatDuration } from '../kernel/duration.js';
 import { ConfigError } from '../kernel/errors.js';
 import type { KeysConfig } from '../keys/key-ring.service.js';
 import type { RemoteJwksConfig } from '../keys/remote/remote-jwks.js';
+import type { RevocationConfig } from '../revocation/revocation.service.js';
+import type { SubjectDirectory } from '../revocation/subject-directory.js';
 import type { Storage } from '../storage/storage.js';
 import { isIdentifier } from '../tokens/claims.js';
 import type { TokensConfig } from '../tokens/token.service.js';
@@ -19,6 +21,8 @@ import { DAY, HOUR, MINUTE, SECOND } from './units.js';
 export interface ResolvedConfig {
   readonly keys: KeysConfig;
   readonly tokens: TokensConfig;
+  readonly revocation: RevocationConfig;
+  readonly subjects: SubjectDirectory | null;
   readonly trust: readonly RemoteJwksConfig[];
   readonly storage: Storage;
   readonly printRoutes: RouteAuditConfig['printRoutes'];
@@ -46,7 +50,7 @@ export async function resolveConfig(
 async function resolve(reader: OptionReader, nodeEnv: string | undefined): Promise<ResolvedConfig> {
   reader.expectOnly(
     '',
-    ['issuer', 'audience', 'profile', 'keys', 'tokens', 'storage', 'outage', 'trust'],
+    ['issuer', 'audience', 'profile', 'keys', 'tokens', 'storage', 'outage', 'subjects', 'trust'],
     ['guard', 'isGlobal', 'jwksPath'],
   );
   const profile = reader.oneOf('profile', ['service', 'monolith'], 'service');
@@ -56,6 +60,7 @@ async function resolve(reader: OptionReader, nodeEnv: string | undefined): Promi
   const tokens = readTokens(reader);
   const storage = readStorage(reader, nodeEnv);
   const outage = readOutage(reader);
+  const subjects = readSubjects(reader);
   const { leeway } = tokens;
   const keys = await readKeys(reader, { profile, issuer, leeway, nodeEnv, storage, outage });
   const derivationPeriod = readDerivationPeriod(reader, keys);
@@ -85,6 +90,17 @@ async function resolve(reader: OptionReader, nodeEnv: string | undefined): Promi
       derivationPeriod: derivationPeriod === null ? null : derivationPeriod / SECOND,
       trusted: Object.freeze(trust.issuers),
     }),
+    revocation: Object.freeze({
+      issuer,
+      maxLifetimes: new Map([
+        [issuer, maxLifetime / SECOND],
+        ...trust.issuers.map(({ rules }) => [rules.issuer, rules.maxLifetime] as const),
+      ]),
+      leeway: tokens.leeway / SECOND,
+      onStale: outage.onStale,
+      maxLag: storage.reach === 'shared' ? outage.maxLag : Infinity,
+    }),
+    subjects,
     trust: Object.freeze(trust.jwks),
     storage,
     printRoutes: nodeEnv === undefined || nodeEnv === 'development' ? 'print' : 'silent',
@@ -106,6 +122,20 @@ function readAudiences(reader: OptionReader): readonly string[] {
     return [];
   }
   return [...new Set(list)];
+}
+
+function readSubjects(reader: OptionReader): SubjectDirectory | null {
+  const value = reader.get('subjects');
+  if (value === undefined) return null;
+  if (isDirectory(value)) return value;
+  reader.refuse('subjects', 'Write a SubjectDirectory, such as cachedSubjects(…)');
+  return null;
+}
+
+function isDirectory(value: unknown): value is SubjectDirectory {
+  if (typeof value !== 'object' || value === null) return false;
+  const { find, refresh } = value as Partial<SubjectDirectory>;
+  return typeof find === 'function' && ['undefined', 'function'].includes(typeof refresh);
 }
 
 interface TokenLengths {

@@ -33,7 +33,7 @@ export function readStorage(reader: OptionReader, nodeEnv: string | undefined): 
 /** The features in use that the storage cannot carry, each refused by name and reason. */
 export function checkCarried(
   reader: OptionReader,
-  { name, keyStore }: Storage,
+  { name, keyStore, revocationLog }: Storage,
   { staticKeys }: Pick<KeysConfig, 'staticKeys'>,
 ): void {
   if (staticKeys === null && keyStore instanceof NotCarried) {
@@ -41,6 +41,13 @@ export function checkCarried(
       'storage',
       `${name} cannot carry rotating keys: ${keyStore.reason}`,
       'Write redisStorage(…), or bring a key as keys.signingKey',
+    );
+  }
+  if (revocationLog instanceof NotCarried) {
+    reader.add(
+      'storage',
+      `${name} cannot carry revocation: ${revocationLog.reason}`,
+      'Write redisStorage(…), or a Storage whose revocationLog does',
     );
   }
 }

@@ -31,10 +31,15 @@ export class EventLog implements OnModuleDestroy {
       case 'clock.skewed':
       case 'issuer.keySkipped':
       case 'issuer.unavailable':
+      case 'revocation.refilled':
         return this.#logger.warn(line(event));
       case 'key.unavailable':
       case 'key.unreadable':
       case 'key.stale':
+      case 'revocation.unacknowledged':
+      case 'revocation.stale':
+      case 'revocation.lost':
+      case 'revocation.unreadable':
       case 'store.down':
       case 'issuer.secretPublished':
       case 'pin.mismatched':

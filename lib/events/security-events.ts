@@ -1,7 +1,12 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Observable } from 'rxjs';
 
-import type { AccessErrorCode, KeyErrorCode, TokenErrorCode } from '../kernel/errors.js';
+import type {
+  AccessErrorCode,
+  KeyErrorCode,
+  StoreErrorCode,
+  TokenErrorCode,
+} from '../kernel/errors.js';
 
 /**
  * What happens to keys, tokens and requests, as a typed stream. An event names ids, codes and
@@ -77,6 +82,26 @@ export interface SecurityEventFields {
     readonly failures: number;
     readonly usableUntil: Date | null;
   };
+  /** The store has it and this instance enforces it. The digest is of what it names, as in the log. */
+  'revocation.made': {
+    readonly kind: string;
+    readonly digest: string;
+    readonly until: Date;
+  };
+  /** The store did not say that it took it: whoever asked was told so. */
+  'revocation.unacknowledged': {
+    readonly kind: string;
+    readonly code: StoreErrorCode | 'ERR_UNEXPECTED';
+  };
+  /** The log was not heard of for longer than `outage.maxLag`. Said once, until `revocation.current`. */
+  'revocation.stale': { readonly onStale: 'reject' | 'acceptWithAlert' };
+  'revocation.current': object;
+  /** The log was wiped, or fell back to an older state. What this instance knows stands. */
+  'revocation.lost': object;
+  /** So many revocations that the log had lost were written to it again by this instance. */
+  'revocation.refilled': { readonly entries: number };
+  /** An entry of the log that this version cannot read: another version's, or somebody else's. */
+  'revocation.unreadable': object;
   'store.down': { readonly store: string; readonly detail: string };
   /** `downFor` in milliseconds. */
   'store.up': { readonly store: string; readonly downFor: number };

@@ -3,7 +3,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 
 import { SecurityEvents } from '../events/security-events.js';
 import { Clock } from '../kernel/clock.js';
-import { AccessError, KeyError, TokenError } from '../kernel/errors.js';
+import { AccessError, KeyError, RevocationError, TokenError } from '../kernel/errors.js';
 import { TokenService } from '../tokens/token.service.js';
 import { VerifiedToken } from '../tokens/verified-token.js';
 import { refusalFor, toHttpException } from './challenge.js';
@@ -51,7 +51,7 @@ export class AuthGuard implements CanActivate {
     if (token === undefined) {
       throw new AccessError('ERR_ACCESS_NO_CREDENTIALS', 'the request carries no bearer token');
     }
-    const verified = this.tokens.check(token, 'access');
+    const verified = this.tokens.check(token, 'access', policy.onStale);
     return verified instanceof Promise
       ? verified.then((late) => this.#admit(context, request, policy, late))
       : this.#admit(context, request, policy, verified);
@@ -70,7 +70,12 @@ export class AuthGuard implements CanActivate {
     };
     if (policy.demands.length === 0) return admitted();
     const verdict = authorize(policy, { token, request, context });
-    return verdict === true ? admitted() : verdict.then(admitted);
+    if (verdict === true) return admitted();
+    return verdict.then(() => {
+      // It may have been revoked while a policy function took its time.
+      this.tokens.assertStands(token, policy.onStale);
+      return admitted();
+    });
   }
 
   /** Anyone may pass; who brings a right token is known, who brings a wrong one is nobody. */
@@ -116,7 +121,7 @@ export class AuthGuard implements CanActivate {
     } else if (error instanceof AccessError) {
       const { code, detail } = error;
       this.events.emit({ type: 'access.denied', ...where, code, detail });
-    } else if (error instanceof KeyError) {
+    } else if (error instanceof KeyError || error instanceof RevocationError) {
       const { message: detail } = error;
       this.events.emit({ type: 'access.denied', ...where, code: 'ERR_ACCESS_UNAVAILABLE', detail });
     } else {

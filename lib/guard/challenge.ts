@@ -1,6 +1,12 @@
 import { HttpException } from '@nestjs/common';
 
-import { AccessError, KeyError, TokenError } from '../kernel/errors.js';
+import {
+  AccessError,
+  KeyError,
+  RevocationError,
+  StoreError,
+  TokenError,
+} from '../kernel/errors.js';
 
 /**
  * The one place that turns a refusal into an HTTP answer (RFC 6750 §3). All refusals of one kind are
@@ -42,7 +48,7 @@ const UNAVAILABLE: Refusal = {
 /** What the client is told. */
 export function refusalFor(error: unknown): Refusal {
   if (error instanceof TokenError) return INVALID_TOKEN;
-  if (error instanceof KeyError) return UNAVAILABLE;
+  if (isOutage(error)) return UNAVAILABLE;
   if (!(error instanceof AccessError)) return INVALID_TOKEN;
   switch (error.code) {
     case 'ERR_ACCESS_NO_CREDENTIALS':
@@ -63,6 +69,11 @@ export function refusalFor(error: unknown): Refusal {
 /** The exception Nest answers with; exception filters of the application see it like any other. */
 export function toHttpException({ status, error }: Refusal, cause: unknown): HttpException {
   return new HttpException({ error }, status, { cause });
+}
+
+/** What cannot be said now says nothing against the token: 401 would log its bearer out. */
+function isOutage(error: unknown): boolean {
+  return [KeyError, RevocationError, StoreError].some((kind) => error instanceof kind);
 }
 
 /** `requiredScope` holds scope tokens of a decorator, which need no quoting. */

@@ -5,6 +5,7 @@ import {
   type Type,
 } from '@nestjs/common';
 
+import type { OnStale as StaleChoice } from '../kernel/outage.js';
 import { isIdentifier, isScopeToken } from '../tokens/claims.js';
 import type { VerifiedToken } from '../tokens/verified-token.js';
 import { currentToken } from './current-token.js';
@@ -32,7 +33,8 @@ export type Demand =
   | { readonly kind: 'anyScope'; readonly any: readonly string[] }
   | { readonly kind: 'roles'; readonly any: readonly string[] }
   | { readonly kind: 'permissions'; readonly all: readonly string[] }
-  | { readonly kind: 'policy'; readonly allows: PolicyFunction };
+  | { readonly kind: 'policy'; readonly allows: PolicyFunction }
+  | { readonly kind: 'onStale'; readonly choice: StaleChoice };
 
 type Names = readonly [string, ...string[]];
 
@@ -71,6 +73,17 @@ export function Permissions(...all: Names): ClassDecorator & MethodDecorator {
 export function Policy(allows: PolicyFunction): ClassDecorator & MethodDecorator {
   if (typeof allows !== 'function') throw new TypeError('@Policy takes a function');
   return addDemand({ kind: 'policy', allows });
+}
+
+/**
+ * What this route does while the store was not heard of for longer than `outage.maxLag`, instead of
+ * what `outage.onStale` says. Of several levels the strictest holds: `'reject'`.
+ */
+export function OnStale(choice: StaleChoice): ClassDecorator & MethodDecorator {
+  if (choice !== 'reject' && choice !== 'acceptWithAlert') {
+    throw new TypeError("@OnStale takes 'reject' or 'acceptWithAlert'");
+  }
+  return addDemand({ kind: 'onStale', choice });
 }
 
 /**

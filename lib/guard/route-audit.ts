@@ -171,6 +171,10 @@ function isRestated(demand: Demand, others: readonly Demand[]): boolean {
       return true;
     case 'policy':
       return others.some((other) => other.kind === 'policy' && other.allows === demand.allows);
+    case 'onStale':
+      return others.some(
+        (other) => other.kind === 'onStale' && [demand.choice, 'reject'].includes(other.choice),
+      );
     case 'scopes':
     case 'permissions': {
       const all = others.flatMap((other) => (other.kind === demand.kind ? other.all : []));
@@ -197,6 +201,8 @@ function describe(demands: readonly Demand[]): readonly string[] {
         return 'public';
       case 'policy':
         return `policy(${demand.allows.name === '' ? 'function' : demand.allows.name})`;
+      case 'onStale':
+        return `onStale(${demand.choice})`;
       case 'scopes':
       case 'permissions':
         return `${demand.kind}(${demand.all.join(', ')})`;

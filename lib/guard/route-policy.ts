@@ -1,6 +1,7 @@
 import type { ExecutionContext, Type } from '@nestjs/common';
 
 import { AccessError } from '../kernel/errors.js';
+import type { OnStale } from '../kernel/outage.js';
 import {
   type Demand,
   demandsOfClass,
@@ -17,10 +18,15 @@ import {
  */
 export interface RoutePolicy {
   readonly isPublic: boolean;
-  readonly demands: readonly Exclude<Demand, { kind: 'public' }>[];
+  readonly demands: readonly TokenDemand[];
+  /** Instead of what the configuration says; `undefined` when nothing is said at the route. */
+  readonly onStale: OnStale | undefined;
   /** The `scope` attribute of a challenge (RFC 6750 §3), when scopes are demanded. */
   readonly requiredScope: string | undefined;
 }
+
+/** What is asked of the token. */
+type TokenDemand = Exclude<Demand, { kind: 'public' | 'onStale' }>;
 
 type Handler = ReturnType<ExecutionContext['getHandler']>;
 
@@ -88,14 +94,21 @@ function isOwnPublic(controller: Type, method: string, demand: Demand): boolean 
 function compile(controller: Type, handler: Handler): RoutePolicy {
   // One function under two names owes what stands at either, and is public only if both are.
   const byName = methodNames(controller, handler).map((name) => demandsOf(controller, name));
-  const demands = [...new Set(byName.flat())].filter((demand) => demand.kind !== 'public');
+  const all = [...new Set(byName.flat())].filter((demand) => demand.kind !== 'public');
+  const demands = all.filter((demand) => demand.kind !== 'onStale');
   const scopes = demands.flatMap((demand) => (demand.kind === 'scopes' ? demand.all : []));
   return {
     // A contradiction stops the start; should one get here, the demand wins.
-    isPublic: demands.length === 0 && byName.every((found) => found.length > 0),
+    isPublic: all.length === 0 && byName.every((found) => found.length > 0),
     demands,
+    onStale: strictest(all),
     requiredScope: scopes.length === 0 ? undefined : [...new Set(scopes)].join(' '),
   };
+}
+
+function strictest(demands: readonly Demand[]): OnStale | undefined {
+  const choices = demands.flatMap((demand) => (demand.kind === 'onStale' ? demand.choice : []));
+  return choices.find((choice) => choice === 'reject') ?? choices[0];
 }
 
 /** @throws AccessError `ERR_ACCESS_UNKNOWN_HANDLER`: what cannot be found cannot be judged */
@@ -110,10 +123,7 @@ function methodNames(controller: Type, handler: Handler): readonly string[] {
   throw new AccessError('ERR_ACCESS_UNKNOWN_HANDLER', 'the handler is not a method of its class');
 }
 
-function isMet(
-  demand: Exclude<Demand, { kind: 'public' | 'policy' }>,
-  input: PolicyInput,
-): boolean {
+function isMet(demand: Exclude<TokenDemand, { kind: 'policy' }>, input: PolicyInput): boolean {
   const { scopes, roles, permissions } = input.token;
   switch (demand.kind) {
     case 'scopes':

@@ -22,7 +22,10 @@ export type TokenErrorCode =
   | 'ERR_TOKEN_EXPIRED'
   | 'ERR_TOKEN_NOT_YET_VALID'
   | 'ERR_TOKEN_LIFETIME'
-  | 'ERR_TOKEN_BINDING';
+  | 'ERR_TOKEN_BINDING'
+  | 'ERR_TOKEN_REVOKED'
+  /** The `SubjectDirectory` does not know the subject, has disabled it, or raised its version. */
+  | 'ERR_TOKEN_SUBJECT';
 
 /** Why a token was not issued. These speak to the developer who called `sign`. */
 export type ClaimErrorCode =
@@ -52,6 +55,17 @@ export type KeyErrorCode =
   | 'ERR_KEY_RING_CONFLICT'
   | 'ERR_KEY_RING_UNAVAILABLE';
 
+/** Why it cannot be said whether a token was revoked. Nothing is wrong with the token itself. */
+export type RevocationErrorCode =
+  /** The log could not be read when the application started. */
+  | 'ERR_REVOCATION_UNAVAILABLE'
+  /** The store was not heard of for longer than `outage.maxLag`. */
+  | 'ERR_REVOCATION_STALE'
+  /** The `SubjectDirectory` failed, or answered nonsense. */
+  | 'ERR_SUBJECT_UNAVAILABLE'
+  /** Another issuer's status list cannot be had, or what is known of it is too old. */
+  | 'ERR_STATUS_LIST_UNAVAILABLE';
+
 /** Why a store did not do what it was asked. Nothing is lost or granted by it. */
 export type StoreErrorCode =
   /** No answer in time, no connection, or an answer that is an error. */
@@ -80,6 +94,7 @@ export type ErrorCode =
   | TokenErrorCode
   | ClaimErrorCode
   | KeyErrorCode
+  | RevocationErrorCode
   | StoreErrorCode
   | AccessErrorCode
   | ConfigErrorCode;
@@ -110,6 +125,9 @@ export class ClaimError extends CodedError<ClaimErrorCode> {}
 
 /** A key, or the key ring, cannot be used; names the reason, never key material. */
 export class KeyError extends CodedError<KeyErrorCode> {}
+
+/** Whether a token was revoked cannot be said; the answer is 503, never 401. */
+export class RevocationError extends CodedError<RevocationErrorCode> {}
 
 /** A store failed; names what it was asked to do, never what it holds. */
 export class StoreError extends CodedError<StoreErrorCode> {}
@@ -152,4 +170,4 @@ export class ConfigError extends CodedError<ConfigErrorCode> {
 
 /** Every error this package throws on purpose, discriminated by `code`. */
 export type JwtHardeningError =
-  TokenError | ClaimError | KeyError | StoreError | AccessError | ConfigError;
+  TokenError | ClaimError | KeyError | RevocationError | StoreError | AccessError | ConfigError;

@@ -6,6 +6,7 @@ import type { SecurityEvents } from '../events/security-events.js';
 import type { Clock } from '../kernel/clock.js';
 import { withDeadline } from '../kernel/deadline.js';
 import { KeyError } from '../kernel/errors.js';
+import type { OnStale } from '../kernel/outage.js';
 import type { SigningAlgorithm } from './algorithms.js';
 import type { Jwks } from './jwks.js';
 import type { SigningKey, VerificationKey } from './key-material.js';
@@ -50,7 +51,7 @@ export interface KeysConfig {
   readonly jwksMaxAge: number;
   /** How long what is known stands without word from the store; `Infinity` for a store in-process. */
   readonly maxLag: number;
-  readonly onStale: 'reject' | 'acceptWithAlert';
+  readonly onStale: OnStale;
 }
 
 /** What a ring needs of its surroundings. */
@@ -198,11 +199,12 @@ export class KeyRingService implements OnModuleDestroy {
 
   /**
    * The key with this `kid`, if it still verifies.
+   * @param onStale what to do instead of `outage.onStale`
    * @throws KeyError `ERR_KEY_RING_STALE` when it may have been withdrawn without word of it here
    */
-  verificationKey(kid: string): VerificationKey | undefined {
+  verificationKey(kid: string, onStale?: OnStale): VerificationKey | undefined {
     const now = this.#surroundings.clock.now();
-    this.#assertFresh();
+    this.#assertFresh(onStale);
     const usable = this.#current.usable.get(kid);
     return usable !== undefined && now < usable.until ? usable.key : undefined;
   }
@@ -368,12 +370,12 @@ export class KeyRingService implements OnModuleDestroy {
     this.#surroundings.events.emit({ type: 'key.available', at: this.#now() });
   }
 
-  #assertFresh(): void {
-    const { maxLag, onStale } = this.#config;
-    if (this.#lag <= maxLag) return;
+  #assertFresh(onStale = this.#config.onStale): void {
+    if (this.#lag <= this.#config.maxLag) return;
     if (!this.#isStale) {
       this.#isStale = true;
-      this.#surroundings.events.emit({ type: 'key.stale', at: this.#now(), onStale });
+      const { onStale: usually } = this.#config;
+      this.#surroundings.events.emit({ type: 'key.stale', at: this.#now(), onStale: usually });
     }
     if (this.#retryAt <= this.#surroundings.clock.now()) this.refreshAside();
     if (onStale === 'acceptWithAlert') return;

@@ -28,6 +28,11 @@ export class BroadRevocations {
     return key.size + everything.size + before.size;
   }
 
+  /** How many of them are of keys. */
+  get keys(): number {
+    return this.#held.key.size;
+  }
+
   /**
    * Adds what has not ended; of two the later `since` and the later `until` stay.
    * @returns whether that changed anything

@@ -78,5 +78,6 @@ export function readRevocation({ data, expiresAt }: RevocationEntry): Revocation
   const instant = data.slice(end);
   if ((end > 1 && !DIGEST.test(digest)) || !INSTANT.test(instant)) return undefined;
   const since = Number.parseInt(instant, 36);
-  return Number.isSafeInteger(since) ? { kind, digest, since, until: expiresAt } : undefined;
+  const areInstants = Number.isSafeInteger(since) && Number.isSafeInteger(expiresAt);
+  return areInstants ? { kind, digest, since, until: expiresAt } : undefined;
 }

@@ -46,8 +46,8 @@ export class RevocationIndex {
   }
 
   /** As `size`, of one kind. */
-  sizeOf(kind: TabledKind): number {
-    return this.#tables[kind].size;
+  sizeOf(kind: TabledKind | 'key'): number {
+    return kind === 'key' ? this.#broad.keys : this.#tables[kind].size;
   }
 
   /** The highest era that was ever added, also by an entry that had ended; 0 if none was. */

@@ -1,5 +1,5 @@
 import { formatDigest, TableDigest } from './table-digest.js';
-import { PAGE_SLOTS, startOf, TablePages } from './table-pages.js';
+import { PAGE_WORDS_LOG2, startOf, TablePages } from './table-pages.js';
 
 /** A digest, and what was revoked of it. */
 export interface TabledRevocation {
@@ -22,12 +22,12 @@ export const MAX_LIFE = LIFE_MASK * UNTIL_STEP;
 /** An instant is kept modulo 2^32 ms, so what has ended must be gone before that goes round. */
 const LOOKED_THROUGH_WITHIN = 10 * 86_400_000;
 
-// The columns of a page: 30 bits of the digest and a mark, 30 bits, 18 bits and the life, `since`.
-const SECOND = PAGE_SLOTS;
-const THIRD = 2 * PAGE_SLOTS;
-const SINCE = 3 * PAGE_SLOTS;
-const PAGE_SHIFT = Math.log2(PAGE_SLOTS);
-const WORDS = 4;
+/** A slot: 30 bits of the digest and a mark, 30 bits, 18 bits and the life, `since`. */
+const SLOT_WORDS_LOG2 = 2;
+const SLOT_WORDS = 1 << SLOT_WORDS_LOG2;
+const PAGE_WORDS = 1 << PAGE_WORDS_LOG2;
+const PAGE_SLOTS_LOG2 = PAGE_WORDS_LOG2 - SLOT_WORDS_LOG2;
+const PAGE_SLOTS = 1 << PAGE_SLOTS_LOG2;
 
 /** Tells a taken slot from an empty one, which is 0. */
 const TAKEN = 1 << 30;

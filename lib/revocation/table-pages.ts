@@ -1,10 +1,7 @@
-/** Slots of a page. */
-export const PAGE_SLOTS = 64;
+/** 32-bit words of a page, as a power of two. */
+export const PAGE_WORDS_LOG2 = 9;
 
-/** A page in 32-bit words: four columns, so that a search reads one of them only. */
-const PAGE_WORDS_LOG2 = 8;
-
-const SLAB_PAGES_LOG2 = 10;
+const SLAB_PAGES_LOG2 = 9;
 const SLAB_PAGES = 1 << SLAB_PAGES_LOG2;
 const NOTHING = new Int32Array(0);
 
@@ -12,7 +9,7 @@ const NOTHING = new Int32Array(0);
 const LOOSE_PAGES = 2 * SLAB_PAGES;
 
 /**
- * Memory in pages of 1 KiB, cut from slabs of 1 MiB. What grows takes pages and what shrinks returns
+ * Memory in pages of 2 KiB, cut from slabs of 1 MiB. What grows takes pages and what shrinks returns
  * them, so nothing is copied to a larger array and none is left behind as garbage until a collection,
  * which would hold more memory than the entries do.
  */
@@ -81,7 +78,7 @@ export class TablePages {
   }
 }
 
-/** Where the first column of a page begins in its slab. */
+/** Where a page begins in its slab. */
 export function startOf(page: number): number {
   return (page & (SLAB_PAGES - 1)) << PAGE_WORDS_LOG2;
 }

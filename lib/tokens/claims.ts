@@ -23,7 +23,18 @@ export const TOKEN_TYPES = {
 export type TokenKind = keyof typeof TOKEN_TYPES;
 
 /** Claims only the issuing service sets; a caller that names one is refused, not overruled. */
-export const RESERVED_CLAIMS = ['iss', 'aud', 'exp', 'nbf', 'iat', 'jti', 'cnf'] as const;
+export const RESERVED_CLAIMS = [
+  'iss',
+  'aud',
+  'exp',
+  'nbf',
+  'iat',
+  'jti',
+  'cnf',
+  'era',
+  'token_version',
+  'status',
+] as const;
 
 /** The claims a verified token always has. `nbf` is always issued and checked when present. */
 export const MANDATORY_CLAIMS = ['iss', 'aud', 'exp', 'iat', 'sub', 'jti'] as const;
@@ -52,6 +63,9 @@ export interface TokenClaims {
   readonly iat?: never;
   readonly jti?: never;
   readonly cnf?: never;
+  readonly era?: never;
+  readonly token_version?: never;
+  readonly status?: never;
   /** Anything else that is JSON and neither secret nor personal. */
   readonly [claim: string]: ClaimInput | undefined;
 }
@@ -75,6 +89,10 @@ export interface VerifiedClaims {
   readonly iat: number;
   readonly nbf?: number;
   readonly jti: string;
+  /** What of its subject was revoked before this token was issued: see `RevocationService`. */
+  readonly era?: number;
+  /** The version of its subject in the `SubjectDirectory` when it was issued. */
+  readonly token_version?: number;
   readonly client_id?: string;
   readonly sid?: string;
   readonly scope?: string;

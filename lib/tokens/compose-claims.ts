@@ -20,6 +20,8 @@ export interface IssuerClaims {
   readonly nbf: number;
   readonly exp: number;
   readonly jti: string;
+  readonly era?: number;
+  readonly token_version?: number;
 }
 
 export interface ComposeRules {

@@ -8,6 +8,7 @@ import type { VerificationKey } from '../keys/key-material.js';
 import type { KeyRingService } from '../keys/key-ring.service.js';
 import type { RemoteJwks } from '../keys/remote/remote-jwks.js';
 import { TokenError } from '../kernel/errors.js';
+import type { OnStale } from '../kernel/outage.js';
 import type { JsonObject } from '../kernel/strict-json.js';
 import type { ClaimRules } from './claim-checks.js';
 import type { VerifiedClaims } from './claims.js';
@@ -17,6 +18,8 @@ export interface Unverified {
   readonly kid: string;
   /** Reads the payload; throws as `readPayload` does. */
   readonly payload: () => JsonObject;
+  /** For the own ring: instead of `outage.onStale`. */
+  readonly onStale: OnStale | undefined;
 }
 
 /** One issuer whose tokens are accepted: its keys, and what its tokens are held to. */
@@ -30,7 +33,7 @@ export interface IssuerKeys {
    */
   find(token: Unverified): VerificationKey | undefined | Promise<VerificationKey | undefined>;
   /** Whether this very key still verifies. */
-  stands(key: VerificationKey): boolean;
+  stands(key: VerificationKey, onStale: OnStale | undefined): boolean;
   /** @throws TokenError if the key may not have signed these claims */
   checkUse(key: VerificationKey, claims: VerifiedClaims): void;
 }
@@ -44,12 +47,12 @@ export class OwnKeys implements IssuerKeys {
     private readonly keyRing: KeyRingService,
   ) {}
 
-  find({ kid }: Unverified): VerificationKey | undefined {
-    return this.keyRing.verificationKey(kid);
+  find({ kid, onStale }: Unverified): VerificationKey | undefined {
+    return this.keyRing.verificationKey(kid, onStale);
   }
 
-  stands(key: VerificationKey): boolean {
-    return this.keyRing.verificationKey(key.kid) === key;
+  stands(key: VerificationKey, onStale: OnStale | undefined): boolean {
+    return this.keyRing.verificationKey(key.kid, onStale) === key;
   }
 
   checkUse(): void {}
@@ -84,11 +87,11 @@ export class DerivedKeys implements IssuerKeys {
     private readonly periodLength: number,
   ) {}
 
-  find({ kid, payload }: Unverified): VerificationKey | undefined {
-    const own = this.keyRing.verificationKey(kid);
+  find({ kid, payload, onStale }: Unverified): VerificationKey | undefined {
+    const own = this.keyRing.verificationKey(kid, onStale);
     if (own !== undefined && !own.row.symmetric) return own;
     const parsed = parseDerivedKid(kid);
-    const master = parsed && this.keyRing.verificationKey(parsed.masterKid);
+    const master = parsed && this.keyRing.verificationKey(parsed.masterKid, onStale);
     if (parsed === undefined || master === undefined || !master.row.symmetric) return undefined;
     const { sub } = payload();
     // A subject nobody can have has no secret either; and an endless one costs nothing.
@@ -108,9 +111,9 @@ export class DerivedKeys implements IssuerKeys {
     return this.#derive(master, subject, period, kid);
   }
 
-  stands(key: VerificationKey): boolean {
+  stands(key: VerificationKey, onStale: OnStale | undefined): boolean {
     const held = isDerived(key) ? key.master : key;
-    return this.keyRing.verificationKey(held.kid) === held;
+    return this.keyRing.verificationKey(held.kid, onStale) === held;
   }
 
   checkUse(key: VerificationKey, { sub, iat }: VerifiedClaims): void {

@@ -5,12 +5,14 @@ import type { SecurityEvents } from '../events/security-events.js';
 import type { Clock } from '../kernel/clock.js';
 import { type Duration, durationToMs } from '../kernel/duration.js';
 import { ClaimError, TokenError } from '../kernel/errors.js';
+import type { OnStale } from '../kernel/outage.js';
 import { randomId, randomUpTo } from '../kernel/ids.js';
 import { findAlgorithm, type SigningAlgorithm } from '../keys/algorithms.js';
 import { isKid, publicHalf, type SigningKey, type VerificationKey } from '../keys/key-material.js';
 import type { KeyRingService } from '../keys/key-ring.service.js';
 import { createSignature, SignatureVerifier } from '../keys/signature.js';
 import type { TrustedIssuers } from '../keys/remote/trusted-issuers.service.js';
+import { RevocableToken } from '../revocation/revocable-token.js';
 import { checkClaims, checkInForce, type ClaimRules } from './claim-checks.js';
 import {
   isIdentifier,
@@ -29,6 +31,7 @@ import {
 } from './compact.js';
 import { composeClaims } from './compose-claims.js';
 import { DerivedKeys, type IssuerKeys, OwnKeys, TrustedKeys } from './issuer-keys.js';
+import { eraOf, type TokenStanding } from './token-standing.js';
 import { VerifiedCache } from './verified-cache.js';
 import { VerifiedToken } from './verified-token.js';
 
@@ -49,6 +52,15 @@ export interface TokensConfig extends ClaimRules {
   /** How long a derived secret signs; `null` to sign with the secrets of the ring themselves. */
   readonly derivationPeriod: number | null;
   readonly trusted: readonly TrustedIssuerConfig[];
+}
+
+/** What tokens are signed, verified and judged with. */
+export interface TokensSurroundings {
+  readonly keyRing: KeyRingService;
+  readonly trusted: TrustedIssuers;
+  readonly standing: TokenStanding;
+  readonly clock: Clock;
+  readonly events: SecurityEvents;
 }
 
 export interface SignOptions {
@@ -83,6 +95,7 @@ interface SignedText {
   readonly kind: TokenKind;
   readonly issuer: IssuerKeys;
   readonly key: VerificationKey;
+  readonly onStale: OnStale | undefined;
 }
 
 /** More than the keys and kinds in use at a time. */
@@ -101,6 +114,7 @@ const TYP_PATTERNS = Object.fromEntries(
 export class TokenService {
   readonly #config: TokensConfig;
   readonly #keyRing: KeyRingService;
+  readonly #standing: TokenStanding;
   readonly #clock: Clock;
   readonly #events: SecurityEvents;
   readonly #signatures = new SignatureVerifier();
@@ -114,13 +128,11 @@ export class TokenService {
 
   constructor(
     config: TokensConfig,
-    keyRing: KeyRingService,
-    trusted: TrustedIssuers,
-    clock: Clock,
-    events: SecurityEvents,
+    { keyRing, trusted, standing, clock, events }: TokensSurroundings,
   ) {
     this.#config = config;
     this.#keyRing = keyRing;
+    this.#standing = standing;
     this.#clock = clock;
     this.#events = events;
     const { verifiedCacheEntries, derivationPeriod } = config;
@@ -143,20 +155,25 @@ export class TokenService {
    * @throws KeyError `ERR_KEY_RING_UNAVAILABLE` while no key (of this algorithm) is ready,
    * `ERR_KEY_RING_STALE` while the key store is out of reach, `ERR_KEY_SIGNER_FAILED` when what holds
    * the private key does not sign
+   * @throws RevocationError `ERR_SUBJECT_UNAVAILABLE` when the `SubjectDirectory` fails
+   * @throws StoreError when the token is to have a place in a status list and none was recorded
    */
   async sign(claims: TokenClaims, options: SignOptions = {}): Promise<SignedToken> {
     const kind = knownKind(options.kind);
     const key = await this.#keyRing.signingKey(options.algorithm);
+    const standing = await this.#standing.claimsFor(kind, this.#config.issuer, claims.sub);
     const issuedAt = Math.floor(this.#now());
     const lifetime = this.#lifetime(options.ttl);
-    const payload = composeClaims(claims, this.#config, {
+    const composed = composeClaims(claims, this.#config, {
       iss: this.#config.issuer,
       aud: audienceClaim(options.audience ?? this.#config.audiences),
       iat: issuedAt,
       nbf: issuedAt,
       exp: issuedAt + lifetime,
       jti: randomId(),
+      ...standing,
     });
+    const payload = await this.#standing.listed(kind, key.kid, composed);
     const { kid, sign } = this.#signerFor(key, payload);
     const header = { alg: key.row.name, typ: TOKEN_TYPES[kind], kid };
     const input = `${encode(header)}.${encode(payload)}`;
@@ -181,33 +198,50 @@ export class TokenService {
 
   /**
    * Verifies a token of this issuer for this audience.
-   * @throws TokenError for whatever is wrong with it (RFC 8725 §3, RFC 9068 §4)
+   * @throws TokenError for whatever is wrong with it (RFC 8725 §3, RFC 9068 §4), or if it was revoked
+   * @throws KeyError, RevocationError when it cannot be said whether its key or it still stands
    */
   async verify(token: string, options: VerifyOptions = {}): Promise<VerifiedToken> {
     return this.check(token, knownKind(options.kind));
   }
 
   /** @internal As `verify`, but answers at once when nothing has to be awaited. */
-  check(token: string, kind: TokenKind): VerifiedToken | Promise<VerifiedToken> {
+  check(token: string, kind: TokenKind, onStale?: OnStale): VerifiedToken | Promise<VerifiedToken> {
     if (typeof token !== 'string') {
       throw new TokenError('ERR_TOKEN_FORMAT', 'the token is not text');
     }
-    return this.#checkKnown(token, kind) ?? this.#checkUnknown(token, kind);
+    return this.#checkKnown(token, kind, onStale) ?? this.#checkUnknown(token, kind, onStale);
+  }
+
+  /**
+   * @internal Asks again of a verified token what can have changed while its bearer was waiting.
+   * @throws TokenError, KeyError, RevocationError as `verify`
+   */
+  assertStands(token: VerifiedToken, onStale?: OnStale): void {
+    this.#standing.assertUnrevoked(token, new RevocableToken(token), onStale);
   }
 
   /** A token verified before: what can have changed since is asked again. */
-  #checkKnown(token: string, kind: TokenKind): VerifiedToken | undefined {
+  #checkKnown(
+    token: string,
+    kind: TokenKind,
+    onStale: OnStale | undefined,
+  ): VerifiedToken | Promise<VerifiedToken> | undefined {
     const known = this.#cache?.find(token);
     if (known === undefined || known.verified.kind !== kind) return undefined;
-    if (!known.issuer.stands(known.key)) {
+    if (!known.issuer.stands(known.key, onStale)) {
       this.#cache?.forget(token);
       return undefined;
     }
     checkInForce(known.verified.claims, this.#config.leeway, this.#now());
-    return known.verified;
+    return this.#standing.check(known.verified, known.revocable, onStale);
   }
 
-  #checkUnknown(token: string, kind: TokenKind): VerifiedToken | Promise<VerifiedToken> {
+  #checkUnknown(
+    token: string,
+    kind: TokenKind,
+    onStale: OnStale | undefined,
+  ): VerifiedToken | Promise<VerifiedToken> {
     const compact = readCompact(token);
     const header = this.#headers.get(compact.header) ?? readHeader(compact);
     if (findAlgorithm(header.alg) === undefined) {
@@ -219,9 +253,9 @@ export class TokenService {
     }
     const { alg, kid } = header;
     if (!isKid(kid)) throw new TokenError('ERR_TOKEN_KID', 'kid is missing or malformed');
-    const found = issuer.find({ kid, payload: () => readPayload(compact) });
+    const found = issuer.find({ kid, payload: () => readPayload(compact), onStale });
     const verify = (key: VerificationKey | undefined): VerifiedToken | Promise<VerifiedToken> =>
-      this.#checkSignature({ token, compact, kind, issuer, key: fit(key, alg) });
+      this.#checkSignature({ token, compact, kind, issuer, key: fit(key, alg), onStale });
     return found instanceof Promise ? found.then(verify) : verify(found);
   }
 
@@ -249,17 +283,21 @@ export class TokenService {
   }
 
   /** The signature is right; what it says is another matter. */
-  #accept({ token, compact, kind, issuer, key }: SignedText): VerifiedToken {
+  #accept(seen: SignedText): VerifiedToken | Promise<VerifiedToken> {
+    const { token, compact, kind, issuer, key, onStale } = seen;
     // The key can have left the ring while the thread pool was busy.
-    if (!issuer.stands(key)) {
+    if (!issuer.stands(key, onStale)) {
       throw new TokenError('ERR_TOKEN_UNKNOWN_KEY', 'the key was withdrawn');
     }
     const claims = checkClaims(readPayload(compact), issuer.rules, this.#now());
     issuer.checkUse(key, claims);
     if (!this.#headers.has(compact.header)) this.#headers.set(compact.header, readHeader(compact));
-    const verified = VerifiedToken.seal(kind, { kid: key.kid, algorithm: key.row.name }, claims);
-    this.#cache?.remember({ token, issuer, key, verified });
-    return verified;
+    const era = issuer === this.#own ? eraOf(claims) : undefined;
+    const { kid, row } = key;
+    const verified = VerifiedToken.seal(kind, { kid, algorithm: row.name, era }, claims);
+    const revocable = new RevocableToken(verified);
+    this.#cache?.remember({ token, issuer, key, verified, revocable });
+    return this.#standing.check(verified, revocable, onStale);
   }
 
   /** What signs these claims: the key itself, or the secret derived from it for their subject. */

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 
 import type { VerificationKey } from '../keys/key-material.js';
+import type { RevocableToken } from '../revocation/revocable-token.js';
 import type { IssuerKeys } from './issuer-keys.js';
 import type { VerifiedToken } from './verified-token.js';
 
@@ -9,6 +10,7 @@ interface Entry {
   readonly issuer: IssuerKeys;
   readonly key: VerificationKey;
   readonly verified: VerifiedToken;
+  readonly revocable: RevocableToken;
 }
 
 /** Characters of a token that count as one entry. */

@@ -31,6 +31,8 @@ export class VerifiedToken {
   readonly scopes: readonly string[];
   readonly roles: readonly string[];
   readonly permissions: readonly string[];
+  /** What was revoked before it was issued; `undefined` if it was not issued by this service. */
+  readonly era: number | undefined;
   /** All claims, frozen to the last level. */
   readonly claims: VerifiedClaims;
 
@@ -38,6 +40,7 @@ export class VerifiedToken {
     kind: TokenKind,
     kid: string,
     algorithm: SigningAlgorithm,
+    era: number | undefined,
     claims: VerifiedClaims,
   ) {
     this.kind = kind;
@@ -53,6 +56,7 @@ export class VerifiedToken {
     this.scopes = Object.freeze(scopeTokens(claims.scope ?? '') ?? NONE);
     this.roles = claims.roles ?? NONE;
     this.permissions = claims.permissions ?? NONE;
+    this.era = era;
     this.claims = claims;
     Object.freeze(this);
   }
@@ -60,10 +64,10 @@ export class VerifiedToken {
   /** @internal For the verifier, after its last check. */
   static seal(
     kind: TokenKind,
-    { kid, algorithm }: { readonly kid: string; readonly algorithm: SigningAlgorithm },
+    { kid, algorithm, era }: Pick<VerifiedToken, 'kid' | 'algorithm' | 'era'>,
     claims: VerifiedClaims,
   ): VerifiedToken {
-    return new VerifiedToken(kind, kid, algorithm, deepFreeze(claims));
+    return new VerifiedToken(kind, kid, algorithm, era, deepFreeze(claims));
   }
 
   /** @internal Whether a value came out of the verifier. */

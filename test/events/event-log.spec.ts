@@ -136,6 +136,41 @@ const ROWS: {
     level: 'debug',
     text: 'token.issued kind=access kid=key-1 jti=id_1 expiresAt=2026-11-22T00:00:00.000Z',
   },
+  'revocation.made': {
+    event: { at, type: 'revocation.made', kind: 'token', digest: 'abcdefghijklm', until: at },
+    level: 'log',
+    text: `revocation.made kind=token digest=abcdefghijklm until=${at.toISOString()}`,
+  },
+  'revocation.unacknowledged': {
+    event: { at, type: 'revocation.unacknowledged', kind: 'token', code: 'ERR_STORE_UNAVAILABLE' },
+    level: 'error',
+    text: 'revocation.unacknowledged kind=token code=ERR_STORE_UNAVAILABLE',
+  },
+  'revocation.stale': {
+    event: { at, type: 'revocation.stale', onStale: 'reject' },
+    level: 'error',
+    text: 'revocation.stale onStale=reject',
+  },
+  'revocation.current': {
+    event: { at, type: 'revocation.current' },
+    level: 'log',
+    text: 'revocation.current',
+  },
+  'revocation.lost': {
+    event: { at, type: 'revocation.lost' },
+    level: 'error',
+    text: 'revocation.lost',
+  },
+  'revocation.refilled': {
+    event: { at, type: 'revocation.refilled', entries: 3 },
+    level: 'warn',
+    text: 'revocation.refilled entries=3',
+  },
+  'revocation.unreadable': {
+    event: { at, type: 'revocation.unreadable' },
+    level: 'error',
+    text: 'revocation.unreadable',
+  },
   'token.rejected': {
     event: {
       at,

@@ -10,7 +10,7 @@ function verified(subject: string): VerifiedToken {
     exp: 1_300,
     jti: 'id-1',
   };
-  return VerifiedToken.seal('access', { kid: 'k1', algorithm: 'ES256' }, claims);
+  return VerifiedToken.seal('access', { kid: 'k1', algorithm: 'ES256', era: 0 }, claims);
 }
 
 describe('currentToken', () => {

@@ -37,7 +37,7 @@ function tokenWith(rights: object = {}): VerifiedToken {
     jti: 'id-1',
     ...rights,
   };
-  return VerifiedToken.seal('access', { kid: 'k1', algorithm: 'ES256' }, claims);
+  return VerifiedToken.seal('access', { kid: 'k1', algorithm: 'ES256', era: 0 }, claims);
 }
 
 function inputWith(rights: object = {}): PolicyInput {

@@ -13,7 +13,9 @@ import { KeyRingService } from '../../lib/keys/key-ring.service.js';
 import { TrustedIssuers } from '../../lib/keys/remote/trusted-issuers.service.js';
 import { NotCarried } from '../../lib/storage/storage.js';
 import { memoryStorage } from '../../lib/storage/memory/memory-storage.js';
+import { RevocationService } from '../../lib/revocation/revocation.service.js';
 import { TokenService } from '../../lib/tokens/token.service.js';
+import { TokenStanding } from '../../lib/tokens/token-standing.js';
 import { AUDIENCE, ISSUER } from './guarded-app.js';
 import { TestClock } from './test-clock.js';
 import { recordSecret } from './witness.js';
@@ -24,6 +26,7 @@ export interface Issuer {
   readonly events: SecurityEvents;
   readonly keyRing: KeyRingService;
   readonly trusted: TrustedIssuers;
+  readonly revocations: RevocationService;
   readonly tokens: TokenService;
 }
 
@@ -40,12 +43,26 @@ export async function openIssuer(
   const keyRing = await KeyRingService.open(config.keys, { store, clock, events, countSessions });
   const trust = config.trust.map((jwks) => ({ ...jwks, ca: anchors }));
   const trusted = new TrustedIssuers(trust, clock, events);
+  if (storage.revocationLog instanceof NotCarried) throw new Error('no revocation log');
+  const revocations = await RevocationService.open(config.revocation, {
+    log: storage.revocationLog,
+    clock,
+    events,
+    withdrawKey: async (kid) => {
+      if (!keyRing.rotates) return 'configured';
+      await keyRing.compromise(kid);
+      return 'withdrawn';
+    },
+  });
+  const { subjects } = config;
+  const standing = new TokenStanding({ revocations, subjects, allocator: null, statusLists: null });
   return {
     clock,
     events,
     keyRing,
     trusted,
-    tokens: new TokenService(config.tokens, keyRing, trusted, clock, events),
+    revocations,
+    tokens: new TokenService(config.tokens, { keyRing, trusted, standing, clock, events }),
   };
 }
 

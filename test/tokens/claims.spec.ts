@@ -20,7 +20,9 @@ describe('token types (RFC 8725 §3.11: explicit typing)', () => {
   });
 
   it('reserves every claim that only the service can set', () => {
-    expect(RESERVED_CLAIMS).toEqual(['iss', 'aud', 'exp', 'nbf', 'iat', 'jti', 'cnf']);
+    const standing = ['era', 'token_version', 'status'];
+    const service = ['iss', 'aud', 'exp', 'nbf', 'iat', 'jti', 'cnf'];
+    expect(RESERVED_CLAIMS).toEqual([...service, ...standing]);
     expect(MANDATORY_CLAIMS).toEqual(['iss', 'aud', 'exp', 'iat', 'sub', 'jti']);
   });
 });

@@ -18,6 +18,7 @@ import {
   type SignOptions,
   TokenService,
 } from '../../lib/tokens/token.service.js';
+import { TokenStanding } from '../../lib/tokens/token-standing.js';
 import { VerifiedCache } from '../../lib/tokens/verified-cache.js';
 import { AUDIENCE, ISSUER } from '../support/guarded-app.js';
 import { TestClock } from '../support/test-clock.js';
@@ -105,6 +106,7 @@ describe('sign', () => {
       sub: 'user-1',
       scope: 'a b',
       tenant: 't1',
+      era: 0,
       iss: ISSUER,
       aud: AUDIENCE,
       iat: now,
@@ -469,6 +471,7 @@ describe('verify', () => {
       scopes: ['a', 'b'],
       roles: ['r'],
       permissions: ['p'],
+      era: 0,
       claims,
     });
   });
@@ -813,9 +816,19 @@ describe('a signature check in the thread pool', () => {
       verificationKey: (kid) =>
         keys === 'withdrawn' ? undefined : issuer.keyRing.verificationKey(kid),
     };
-    const { clock, events } = issuer;
-    const trusted = new TrustedIssuers([], clock, events);
-    const tokens = new TokenService(config, keyRing as KeyRingService, trusted, clock, events);
+    const { clock, events, revocations } = issuer;
+    const tokens = new TokenService(config, {
+      keyRing: keyRing as KeyRingService,
+      trusted: new TrustedIssuers([], clock, events),
+      standing: new TokenStanding({
+        revocations,
+        subjects: null,
+        allocator: null,
+        statusLists: null,
+      }),
+      clock,
+      events,
+    });
     const [atOnce, later] = signed.map(({ token }) => tokens.check(token, 'access'));
     keys = 'withdrawn';
 

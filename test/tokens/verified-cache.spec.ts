@@ -1,6 +1,7 @@
 import { generateSigningKey, type SigningKey } from '../../lib/keys/key-material.js';
 import type { VerifiedClaims } from '../../lib/tokens/claims.js';
 import { type IssuerKeys, OwnKeys } from '../../lib/tokens/issuer-keys.js';
+import { RevocableToken } from '../../lib/revocation/revocable-token.js';
 import { VerifiedCache } from '../../lib/tokens/verified-cache.js';
 import { VerifiedToken } from '../../lib/tokens/verified-token.js';
 import { newPrivateJwk, openIssuer } from '../support/token-mother.js';
@@ -33,12 +34,17 @@ describe('VerifiedCache (SEMANTICS 12: a cache whose key can collide or that out
       exp: 1_300,
       jti: subject,
     };
-    return VerifiedToken.seal('access', { kid: key.kid, algorithm: key.row.name }, claims);
+    return VerifiedToken.seal('access', { kid: key.kid, algorithm: key.row.name, era: 0 }, claims);
+  }
+
+  function entryFor(token: string, subject: string): Parameters<VerifiedCache['remember']>[0] {
+    const found = verified(subject);
+    return { token, issuer, key, verified: found, revocable: new RevocableToken(found) };
   }
 
   it('finds the entry of exactly this token', () => {
     const cache = new VerifiedCache(10);
-    const entry = { token: 'aaa.bbb.sig', issuer, key, verified: verified('alice') };
+    const entry = entryFor('aaa.bbb.sig', 'alice');
     cache.remember(entry);
 
     expect(cache.find('aaa.bbb.sig')).toBe(entry);
@@ -58,7 +64,7 @@ describe('VerifiedCache (SEMANTICS 12: a cache whose key can collide or that out
     'does not let a token with an equal signature part and %s answer for it (CVE-2026-35039)',
     (_, forged) => {
       const cache = new VerifiedCache(10);
-      cache.remember({ token: 'aaa.bbb.sig', issuer, key, verified: verified('alice') });
+      cache.remember(entryFor('aaa.bbb.sig', 'alice'));
 
       expect(cache.find(forged)).toBeUndefined();
     },
@@ -66,8 +72,8 @@ describe('VerifiedCache (SEMANTICS 12: a cache whose key can collide or that out
 
   it('keeps the later of two tokens that collide, and never mixes them', () => {
     const cache = new VerifiedCache(10);
-    cache.remember({ token: 'aaa.bbb.sig', issuer, key, verified: verified('alice') });
-    cache.remember({ token: 'xxx.yyy.sig', issuer, key, verified: verified('bob') });
+    cache.remember(entryFor('aaa.bbb.sig', 'alice'));
+    cache.remember(entryFor('xxx.yyy.sig', 'bob'));
 
     expect(cache.find('aaa.bbb.sig')).toBeUndefined();
     expect(cache.find('xxx.yyy.sig')?.verified.subject).toBe('bob');
@@ -76,8 +82,7 @@ describe('VerifiedCache (SEMANTICS 12: a cache whose key can collide or that out
 
   it('is bounded: the least recently used entry goes first', () => {
     const cache = new VerifiedCache(2);
-    const remember = (id: string): void =>
-      cache.remember({ token: `a.b.${id}`, issuer, key, verified: verified(id) });
+    const remember = (id: string): void => cache.remember(entryFor(`a.b.${id}`, id));
     remember('1');
     remember('2');
     cache.find('a.b.1');
@@ -92,7 +97,7 @@ describe('VerifiedCache (SEMANTICS 12: a cache whose key can collide or that out
   it('holds its bound under a flood', () => {
     const cache = new VerifiedCache(100);
     for (let index = 0; index < 10_000; index++) {
-      cache.remember({ token: `a.b.${index}`, issuer, key, verified: verified('flood') });
+      cache.remember(entryFor(`a.b.${index}`, 'flood'));
     }
 
     expect(cache.size).toBe(100);
@@ -100,7 +105,7 @@ describe('VerifiedCache (SEMANTICS 12: a cache whose key can collide or that out
 
   it('forgets', () => {
     const cache = new VerifiedCache(2);
-    cache.remember({ token: 'a.b.c', issuer, key, verified: verified('alice') });
+    cache.remember(entryFor('a.b.c', 'alice'));
     cache.forget('a.b.c');
     cache.forget('never.was.there');
 

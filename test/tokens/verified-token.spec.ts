@@ -1,7 +1,7 @@
 import type { VerifiedClaims } from '../../lib/tokens/claims.js';
 import { deepFreeze, VerifiedToken } from '../../lib/tokens/verified-token.js';
 
-const KEY = { kid: 'k1', algorithm: 'ES256' } as const;
+const KEY = { kid: 'k1', algorithm: 'ES256', era: 7 } as const;
 
 function claims(more: Record<string, unknown> = {}): VerifiedClaims {
   return {
@@ -39,6 +39,7 @@ describe('VerifiedToken.seal', () => {
       scopes: ['accounts:read', 'accounts:write'],
       roles: ['admin'],
       permissions: ['keys.rotate'],
+      era: 7,
       claims: said,
     });
   });

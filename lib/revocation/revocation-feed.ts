@@ -1,0 +1,209 @@
+import { setTimeout as pause } from 'node:timers/promises';
+
+import type { SecurityEvents } from '../events/security-events.js';
+import type { Clock } from '../kernel/clock.js';
+import { withDeadline } from '../kernel/deadline.js';
+import { RevocationError, StoreError } from '../kernel/errors.js';
+import { LogRefill } from './log-refill.js';
+import { readRevocation, type Revocation, writeRevocation } from './revocation-entry.js';
+import { RevocationIndex } from './revocation-index.js';
+import type { LoggedRevocation, RevocationLog } from './revocation-log.js';
+
+/** What the index is fed with. */
+export interface Feeding {
+  readonly log: RevocationLog;
+  readonly index: RevocationIndex;
+  readonly clock: Clock;
+  readonly events: SecurityEvents;
+  /** Hears of every entry that is no revocation. Answers whether it can use it. */
+  readonly onOther: (entry: LoggedRevocation) => 'taken' | 'unreadable';
+}
+
+/** Entries asked for at a time; a log may give fewer. */
+const PAGE = 5_000;
+
+/** Milliseconds after which a log of the application's that does not answer counts as failed. */
+const READ_WITHIN = 5_000;
+
+/** How often a log that fails at the start is read, `RETRY_AFTER` milliseconds apart. */
+const START_ATTEMPTS = 10;
+const RETRY_AFTER = 1_000;
+
+/**
+ * Keeps the index of this instance in step with the log: all of it at the start, then what is
+ * appended. A log that has lost entries is read anew, and gets back what the index still knows.
+ */
+export class RevocationFeed {
+  readonly #feeding: Feeding;
+  #position: string | null = null;
+  /** When the end of the log was last seen, on a clock that does not run back. */
+  #currentAt = -Infinity;
+  #unfollow = (): void => {};
+  #refill: LogRefill | undefined;
+  #recovery: Promise<void> | undefined;
+  #reading: Promise<void> | undefined;
+  #nextReading: Promise<void> | undefined;
+  #isClosed = false;
+
+  private constructor(feeding: Feeding) {
+    this.#feeding = feeding;
+  }
+
+  /**
+   * Answers once the index holds all of the log.
+   * @throws RevocationError `ERR_REVOCATION_UNAVAILABLE` when the log cannot be read for 10 seconds
+   */
+  static async open(feeding: Feeding): Promise<RevocationFeed> {
+    const feed = new RevocationFeed(feeding);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        if ((await feed.#readToEnd()) === 'read') {
+          feed.#follow();
+          return feed;
+        }
+        feed.#position = null;
+        throw new StoreError(
+          'ERR_STORE_UNAVAILABLE',
+          'The revocation log changed while it was read.',
+        );
+      } catch (cause) {
+        if (attempt === START_ATTEMPTS) {
+          const message = 'The revocation log cannot be read.';
+          throw new RevocationError('ERR_REVOCATION_UNAVAILABLE', message, { cause });
+        }
+        await pause(RETRY_AFTER);
+      }
+    }
+  }
+
+  /** Milliseconds since the end of the log was seen. */
+  get lag(): number {
+    return Math.max(0, Math.floor(this.#elapsed() - this.#currentAt));
+  }
+
+  /** Whether the log is getting back what it had lost. */
+  get isRecovering(): boolean {
+    return this.#recovery !== undefined || this.#refill !== undefined;
+  }
+
+  /** Resolves once the log has it; this instance enforces it then too. */
+  async append(revocation: Revocation): Promise<void> {
+    const { log, index, clock } = this.#feeding;
+    await log.append(writeRevocation(revocation));
+    index.add(revocation, clock.now());
+  }
+
+  /**
+   * Resolves once the index holds whatever was in the log when this was called. Callers at one time
+   * share a read, but none is given one that began before it asked.
+   */
+  catchUp(): Promise<void> {
+    if (this.#reading === undefined) return this.#startReading();
+    this.#nextReading ??= this.#reading
+      .catch(() => {})
+      .then(() => {
+        this.#nextReading = undefined;
+        return this.#startReading();
+      });
+    return this.#nextReading;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#unfollow();
+    this.#refill?.stop();
+  }
+
+  #startReading(): Promise<void> {
+    this.#reading = this.#readOn().finally(() => (this.#reading = undefined));
+    return this.#reading;
+  }
+
+  async #readOn(): Promise<void> {
+    await this.#recovery;
+    if ((await this.#readToEnd()) === 'lost') await this.#recover();
+  }
+
+  async #readToEnd(): Promise<'read' | 'lost'> {
+    for (;;) {
+      const start = this.#elapsed();
+      const page = await withDeadline(
+        this.#feeding.log.read({ after: this.#position, limit: PAGE }),
+        READ_WITHIN,
+        () => new StoreError('ERR_STORE_UNAVAILABLE', 'The revocation log did not answer.'),
+      );
+      if (page.verdict === 'lost') return 'lost';
+      this.#take(page.entries);
+      this.#position = page.position;
+      if (page.atEnd) {
+        this.#currentAt = Math.max(this.#currentAt, start);
+        return 'read';
+      }
+    }
+  }
+
+  #follow(): void {
+    if (this.#isClosed) return;
+    this.#unfollow = this.#feeding.log.follow({
+      after: this.#position,
+      onEntries: (entries) => {
+        this.#take(entries);
+        this.#position = entries.at(-1)?.position ?? this.#position;
+      },
+      onCurrent: () => (this.#currentAt = Math.max(this.#currentAt, this.#elapsed())),
+      // What goes wrong is tried again by whoever reads next; nobody waits for this one.
+      onLost: () => void this.#recover().catch(() => {}),
+    });
+  }
+
+  /** Reads the log from its start, and sees to it that it gets back what it lacks. */
+  #recover(): Promise<void> {
+    this.#recovery ??= this.#readAnew().finally(() => (this.#recovery = undefined));
+    return this.#recovery;
+  }
+
+  async #readAnew(): Promise<void> {
+    const { log, index, clock, events } = this.#feeding;
+    this.#unfollow();
+    this.#refill?.stop();
+    events.emit({ type: 'revocation.lost', at: new Date(clock.now()) });
+    const refill = new LogRefill({ log, index, clock });
+    this.#refill = refill;
+    for (this.#position = null; !this.#isClosed;) {
+      const verdict = await this.#readToEnd().catch(() => 'failed' as const);
+      if (verdict === 'read') break;
+      if (verdict === 'lost') this.#position = null;
+      await pause(RETRY_AFTER, undefined, { ref: false });
+    }
+    this.#follow();
+    // Nobody waits for it: what the log lacks meanwhile, this instance enforces all the same.
+    this.#giveBack(refill).catch(() => {});
+  }
+
+  async #giveBack(refill: LogRefill): Promise<void> {
+    const entries = await refill.run();
+    if (this.#refill === refill) this.#refill = undefined;
+    if (entries === undefined) return;
+    const { clock, events } = this.#feeding;
+    events.emit({ type: 'revocation.refilled', at: new Date(clock.now()), entries });
+  }
+
+  #take(entries: readonly LoggedRevocation[]): void {
+    const { index, clock, events, onOther } = this.#feeding;
+    const now = clock.now();
+    for (const entry of entries) {
+      const revocation = readRevocation(entry);
+      if (revocation !== undefined) {
+        index.add(revocation, now);
+        this.#refill?.saw(revocation);
+      } else if (onOther(entry) === 'unreadable') {
+        events.emit({ type: 'revocation.unreadable', at: new Date(now) });
+      }
+    }
+  }
+
+  #elapsed(): number {
+    const { clock } = this.#feeding;
+    return clock.elapsed?.() ?? clock.now();
+  }
+}

@@ -1,0 +1,373 @@
+import { Injectable, type OnModuleDestroy } from '@nestjs/common';
+
+import type { SecurityEvents } from '../events/security-events.js';
+import type { Clock } from '../kernel/clock.js';
+import { withDeadline } from '../kernel/deadline.js';
+import { RevocationError, StoreError, TokenError } from '../kernel/errors.js';
+import type { OnStale } from '../kernel/outage.js';
+import { exemptionOf, judge, RevocableToken, type TokenFacts } from './revocable-token.js';
+import { digestOf, type Revocation, type RevocationKind } from './revocation-entry.js';
+import {
+  describeRevocation,
+  type RevocationHealth,
+  type RevocationStatus,
+  type Revoked,
+  type RevokeOptions,
+  type RevokeSubjectOptions,
+} from './revoked.js';
+import { RevocationFeed } from './revocation-feed.js';
+import { RevocationIndex } from './revocation-index.js';
+import type { LoggedRevocation, RevocationLog } from './revocation-log.js';
+
+/** The part of the configuration that revocation needs. */
+export interface RevocationConfig {
+  /** This service's own issuer. */
+  readonly issuer: string;
+  /** The longest token of each issuer that is accepted, in seconds. */
+  readonly maxLifetimes: ReadonlyMap<string, number>;
+  /** In seconds. */
+  readonly leeway: number;
+  /** In milliseconds; `Infinity` for a log in this process. */
+  readonly maxLag: number;
+  readonly onStale: OnStale;
+}
+
+/** What revocation needs of its surroundings. */
+export interface RevocationSurroundings {
+  readonly log: RevocationLog;
+  readonly clock: Clock;
+  readonly events: SecurityEvents;
+  /** Takes a key out of this service's own ring; `configured` if only the operator can. */
+  readonly withdrawKey: (kid: string) => Promise<'withdrawn' | 'configured'>;
+  /** Hears of entries of the log that are no revocations; answers whether it can use one. */
+  readonly onOther?: (entry: LoggedRevocation) => 'taken' | 'unreadable';
+}
+
+const DAY = 86_400_000;
+
+/** Keys have no expiry of their own, and sessions outlive tokens: as long as a log keeps anything. */
+const LONGEST = 399 * DAY;
+
+/** Milliseconds a revocation waits to learn what was revoked before it. */
+const CATCH_UP_WITHIN = 5_000;
+
+/** Signing waits less: a token that does not know its era dies early, and that is all. */
+const SIGN_WITHIN = 500;
+
+const SWEEP_EVERY = 250;
+
+/** 1 GB. What is revoked beyond could not be held, so it is not acknowledged. */
+const MAX_ENTRIES = 50_000_000;
+
+/**
+ * Ends tokens before they expire. Every call resolves only once the store has the revocation and this
+ * instance enforces it: no request whose token it names is accepted here after that. Other instances
+ * follow within milliseconds; one that is cut off answers 503 once `outage.maxLag` has passed. Asking
+ * again for what was revoked already is harmless.
+ *
+ * Rejections of all verbs: `StoreError` if the store did not say that it took it, so that it may or may
+ * not hold (ask again), and `TypeError` for what is no name.
+ */
+@Injectable()
+export class RevocationService implements OnModuleDestroy {
+  readonly #config: RevocationConfig;
+  readonly #surroundings: RevocationSurroundings;
+  readonly #index: RevocationIndex;
+  readonly #feed: RevocationFeed;
+  readonly #sweeping: NodeJS.Timeout;
+  #isStale = false;
+
+  private constructor(
+    config: RevocationConfig,
+    surroundings: RevocationSurroundings,
+    index: RevocationIndex,
+    feed: RevocationFeed,
+  ) {
+    this.#config = config;
+    this.#surroundings = surroundings;
+    this.#index = index;
+    this.#feed = feed;
+    this.#sweeping = setInterval(() => {
+      this.#index.sweep(this.#now());
+      this.#noteLag();
+    }, SWEEP_EVERY).unref();
+  }
+
+  /** @internal Answers once everything that is revoked is known here. */
+  static async open(
+    config: RevocationConfig,
+    surroundings: RevocationSurroundings,
+  ): Promise<RevocationService> {
+    const { log, clock, events, onOther = () => 'unreadable' as const } = surroundings;
+    const index = new RevocationIndex();
+    const feed = await RevocationFeed.open({ log, index, clock, events, onOther });
+    return new RevocationService(config, surroundings, index, feed);
+  }
+
+  onModuleDestroy(): void {
+    clearInterval(this.#sweeping);
+    this.#feed.close();
+  }
+
+  /**
+   * Ends one token.
+   * @param jti its `jti`
+   * @param exp its `exp`, in seconds since the epoch: the entry is kept no longer
+   */
+  async revokeToken(jti: string, exp: number, options: RevokeOptions = {}): Promise<Revoked> {
+    const issuer = this.#issuer(options);
+    assertName('jti', jti);
+    if (!Number.isFinite(exp) || exp < 0 || exp > MAX_SECONDS) {
+      throw new TypeError('exp is an instant in seconds since the epoch.');
+    }
+    const since = this.#now();
+    const { leeway } = this.#config;
+    // No token that is accepted lives longer, whatever its `exp` is said to be.
+    const until = Math.min(Math.ceil((exp + leeway) * 1000), since + this.#horizon(issuer));
+    const revocation: Revocation = {
+      kind: 'token',
+      digest: digestOf('token', issuer, jti),
+      since,
+      until,
+    };
+    return until <= since ? describeRevocation(revocation) : this.#make(revocation);
+  }
+
+  /** Ends all access tokens of a session, also those that are still to be issued to it. */
+  async revokeSession(sid: string, options: RevokeOptions = {}): Promise<Revoked> {
+    const issuer = this.#issuer(options);
+    assertName('sid', sid);
+    const since = this.#now();
+    const until = since + this.#horizon(issuer);
+    return this.#make({
+      kind: 'session',
+      digest: digestOf('session', issuer, sid),
+      since,
+      until,
+    });
+  }
+
+  /**
+   * Ends all tokens of a subject that were issued before this call; those issued after it returned
+   * live, whatever second it is.
+   */
+  async revokeSubject(sub: string, options: RevokeSubjectOptions = {}): Promise<Revoked> {
+    return this.#openEra('subject', sub, options);
+  }
+
+  /**
+   * As `revokeSubject`, for a subject whose credentials changed. Answers the version that tokens of the
+   * subject are issued with from now on, which only grows.
+   */
+  async bumpTokenVersion(
+    sub: string,
+    options: RevokeSubjectOptions = {},
+  ): Promise<Revoked & { readonly version: number }> {
+    const revoked = await this.#openEra('version', sub, options);
+    return { ...revoked, version: revoked.since.getTime() };
+  }
+
+  /**
+   * Ends all tokens signed with a key. One of this service's own ring leaves it, as with
+   * `KeyRingService.compromise`; one that was configured, or another issuer's, is refused for 399 days.
+   * @throws KeyError as `KeyRingService.compromise`
+   */
+  async revokeKey(kid: string, options: RevokeOptions = {}): Promise<Revoked> {
+    const issuer = this.#issuer(options);
+    assertName('kid', kid);
+    const since = this.#now();
+    const revocation: Revocation = {
+      kind: 'key',
+      digest: digestOf('key', issuer, kid),
+      since,
+      until: since + LONGEST,
+    };
+    if (issuer === this.#config.issuer) {
+      const verdict = await this.#surroundings.withdrawKey(kid);
+      if (verdict === 'withdrawn') return describeRevocation(revocation);
+    }
+    return this.#make(revocation);
+  }
+
+  /**
+   * Ends everything that was issued before this call, or before an instant, by whatever issuer.
+   * @param options `before`: an instant of the past; tokens carry `iat` in seconds, so of those issued
+   * within that second all die. Sessions that began before it must not get tokens any more either: it
+   * is kept for 399 days.
+   */
+  async revokeAll(options: { readonly before?: Date } = {}): Promise<Revoked> {
+    const instant = options.before?.getTime();
+    if (instant === undefined) return this.#openEra('everything');
+    const now = this.#now();
+    if (!(instant >= 0 && instant <= now)) throw new TypeError('before is an instant of the past.');
+    return this.#make({ kind: 'before', digest: '', since: instant, until: now + LONGEST });
+  }
+
+  /** Whether a token was revoked, why, and since when; as far as this instance knows. */
+  status(token: TokenFacts): RevocationStatus {
+    const verdict = judge(this.#index, new RevocableToken(token), this.#judgement);
+    if (verdict === undefined) return { revoked: false };
+    return { revoked: true, kind: verdict.kind, since: new Date(verdict.since) };
+  }
+
+  /** How the log stands. */
+  health(): RevocationHealth {
+    const { lag, isRecovering } = this.#feed;
+    const status = lag > this.#config.maxLag ? 'stale' : isRecovering ? 'recovering' : 'ok';
+    return { status, lag, entries: this.#index.size };
+  }
+
+  /**
+   * @internal Refuses a token that was revoked. Synchronous, in memory, and next to nothing while
+   * nothing was revoked since it was asked last.
+   * @throws TokenError `ERR_TOKEN_REVOKED`
+   * @throws RevocationError `ERR_REVOCATION_STALE`
+   */
+  assertStands(token: RevocableToken, onStale: OnStale | undefined): void {
+    if (this.#feed.lag > this.#config.maxLag) this.#endure(onStale ?? this.#config.onStale);
+    const { generation } = this.#index;
+    if (token.clearedAt === generation) return;
+    const verdict = judge(this.#index, token, this.#judgement);
+    if (verdict !== undefined) {
+      throw new TokenError('ERR_TOKEN_REVOKED', `it was revoked, by ${verdict.kind}`);
+    }
+    token.clearedAt = generation;
+  }
+
+  /** @internal The era that a token has to carry to outlive what was revoked before this call. */
+  async eraFor(subject: string): Promise<number> {
+    await this.#catchUp(SIGN_WITHIN).catch(() => {
+      // The store is away. What it may hold that is not known here ends this token, too early.
+    });
+    const index = this.#index;
+    const now = this.#now();
+    const digest = digestOf('subject', this.#config.issuer, subject);
+    return Math.max(
+      index.everything(now) ?? 0,
+      index.find('subject', digest, now) ?? 0,
+      index.find('version', digest, now) ?? 0,
+    );
+  }
+
+  async #openEra(kind: 'everything'): Promise<Revoked>;
+  async #openEra(
+    kind: 'subject' | 'version',
+    sub: string,
+    options: RevokeSubjectOptions,
+  ): Promise<Revoked>;
+  async #openEra(
+    kind: 'subject' | 'version' | 'everything',
+    sub = '',
+    options: RevokeSubjectOptions = {},
+  ): Promise<Revoked> {
+    const issuer = this.#issuer(options);
+    if (kind !== 'everything') assertName('sub', sub);
+    const digest = kind === 'everything' ? '' : digestOf('subject', issuer, sub);
+    const exempt = this.#exemption(digest, issuer, options);
+    await this.#acknowledged(kind, this.#catchUp(CATCH_UP_WITHIN));
+    const now = this.#now();
+    // Higher than any a token can carry by now, although clocks disagree.
+    const since = Math.max(Math.floor(now), this.#index.latestEra + 1);
+    const until = since + (kind === 'everything' ? LONGEST : this.#horizon(issuer));
+    // First, or what is to be spared would be refused for a moment.
+    if (exempt !== undefined) {
+      await this.#make({ kind: 'exemption', digest: exempt, since, until });
+    }
+    return this.#make({ kind, digest, since, until });
+  }
+
+  #exemption(
+    subject: string,
+    issuer: string,
+    { except }: RevokeSubjectOptions,
+  ): string | undefined {
+    if (except === undefined) return undefined;
+    if ('sessionId' in except) {
+      assertName('sid', except.sessionId);
+      return exemptionOf('exemptSession', subject, digestOf('session', issuer, except.sessionId));
+    }
+    assertName('jti', except.tokenId);
+    return exemptionOf('exemptToken', subject, digestOf('token', issuer, except.tokenId));
+  }
+
+  async #make(revocation: Revocation): Promise<Revoked> {
+    const { kind, digest, until } = revocation;
+    if (this.#index.size >= MAX_ENTRIES) {
+      const full = new StoreError('ERR_STORE_FULL', 'This instance can hold no more revocations.');
+      await this.#acknowledged(kind, Promise.reject(full));
+    }
+    await this.#acknowledged(kind, this.#feed.append(revocation));
+    const { clock, events } = this.#surroundings;
+    const at = new Date(clock.now());
+    events.emit({ type: 'revocation.made', at, kind, digest, until: new Date(until) });
+    return describeRevocation(revocation);
+  }
+
+  /** Says so when the store did not take a revocation; whoever asked for it is told, too. */
+  async #acknowledged(kind: RevocationKind, step: Promise<void>): Promise<void> {
+    try {
+      await step;
+    } catch (error) {
+      const { clock, events } = this.#surroundings;
+      const code = error instanceof StoreError ? error.code : 'ERR_UNEXPECTED';
+      events.emit({ type: 'revocation.unacknowledged', at: new Date(clock.now()), kind, code });
+      if (error instanceof StoreError || error instanceof TypeError) throw error;
+      const message = 'The revocation log failed.';
+      throw new StoreError('ERR_STORE_UNAVAILABLE', message, { cause: error });
+    }
+  }
+
+  #catchUp(within: number): Promise<void> {
+    const late = (): StoreError =>
+      new StoreError('ERR_STORE_UNAVAILABLE', 'The revocation log did not answer in time.');
+    return withDeadline(this.#feed.catchUp(), within, late);
+  }
+
+  #endure(onStale: OnStale): void {
+    this.#noteLag();
+    if (onStale === 'acceptWithAlert') return;
+    throw new RevocationError(
+      'ERR_REVOCATION_STALE',
+      'The revocation log was not heard of for too long.',
+    );
+  }
+
+  #noteLag(): void {
+    const isStale = this.#feed.lag > this.#config.maxLag;
+    if (isStale === this.#isStale) return;
+    this.#isStale = isStale;
+    const { clock, events } = this.#surroundings;
+    const at = new Date(clock.now());
+    const { onStale } = this.#config;
+    events.emit(
+      isStale ? { type: 'revocation.stale', at, onStale } : { type: 'revocation.current', at },
+    );
+  }
+
+  #issuer({ issuer = this.#config.issuer }: RevokeOptions): string {
+    if (this.#config.maxLifetimes.has(issuer)) return issuer;
+    throw new TypeError('issuer is this service itself, or one of trust.');
+  }
+
+  /** Milliseconds until no token of an issuer that was issued by now is accepted any more. */
+  #horizon(issuer: string): number {
+    const { maxLifetimes, leeway } = this.#config;
+    return ((maxLifetimes.get(issuer) ?? 0) + 2 * leeway) * 1000;
+  }
+
+  get #judgement(): { readonly now: number; readonly leeway: number } {
+    return { now: this.#now(), leeway: this.#config.leeway };
+  }
+
+  #now(): number {
+    return Math.floor(this.#surroundings.clock.now());
+  }
+}
+
+/** The year 2286: milliseconds where seconds belong are beyond it. */
+const MAX_SECONDS = 10_000_000_000;
+
+function assertName(what: string, value: unknown): asserts value is string {
+  const isName = typeof value === 'string' && value !== '' && value.length <= 255;
+  if (!isName || value.includes('\0')) throw new TypeError(`${what} is 1 to 255 characters.`);
+}
