@@ -8,6 +8,9 @@ import { StoreHealth } from '../store-health.js';
 import { CacheRevocationLog } from './cache-revocation-log.js';
 import { CacheShelf, whyNotListed } from './cache-shelf.js';
 
+export { cachedSubjects } from './cached-subjects.js';
+export type { CachedSubjectsOptions } from './cached-subjects.js';
+
 /** How `cacheManagerStorage` uses a cache. */
 export interface CacheManagerStorageOptions {
   /**
