@@ -56,9 +56,8 @@ const LOG_GROWTH = Math.log(1.125);
 export class RevocationTable {
   readonly #digest = new TableDigest();
   readonly #onRepeat: 'latestOfEach' | 'latestSince';
-  #pages = new TablePages();
-  /** By segment: its pages. An empty one has none. */
-  readonly #segments: (number[] | undefined)[] = Array.from({ length: SEGMENTS });
+  #pages = new TablePages(SEGMENTS);
+  /** By segment: how many of its slots are taken. */
   readonly #counts = new Int32Array(SEGMENTS);
   #size = 0;
   /** From this instant on nothing of what was added counts. */
@@ -114,7 +113,7 @@ export class RevocationTable {
       this.#locate(place, first, second, third);
     }
     this.#slab[this.#word] = first | TAKEN;
-    this.#slab[this.#word + SECOND] = second;
+    this.#slab[this.#word + 1] = second;
     this.#write(third, from, life);
     this.#counts[segment] = (this.#counts[segment] ?? 0) + 1;
     this.#size++;
@@ -149,11 +148,15 @@ export class RevocationTable {
     for (let segment = 0; segment < SEGMENTS; segment++) {
       // A copy: what is laid out anew meanwhile would be met twice, or never.
       const entries = this.#liveOf(segment, now).slice();
-      for (let at = 0; at < entries.length; at += WORDS) {
+      for (let at = 0; at < entries.length; at += SLOT_WORDS) {
         const third = entries[at + 2] ?? 0;
         const since = now - ageOf(entries[at + 3] ?? 0, now);
         yield {
-          digest: formatDigest(entries[at] ?? 0, entries[at + 1] ?? 0, third >>> LIFE_BITS),
+          digest: formatDigest(
+            (entries[at] ?? 0) & ~TAKEN,
+            entries[at + 1] ?? 0,
+            third >>> LIFE_BITS,
+          ),
           since,
           until: since + (third & LIFE_MASK) * UNTIL_STEP,
         };
@@ -188,9 +191,9 @@ export class RevocationTable {
     this.#cursor = (segment + 1) % SEGMENTS;
     const slots = this.#slotsOf(segment);
     if (slots === 0) return 0;
-    const live = this.#liveOf(segment, now).length / WORDS;
-    const hasStrays = this.#segments[segment]?.some((page) => this.#pages.isStray(page)) === true;
-    if (live < (this.#counts[segment] ?? 0) || hasStrays) this.#layOut(segment, now, 0);
+    const live = this.#liveOf(segment, now).length / SLOT_WORDS;
+    const hasEnded = live < (this.#counts[segment] ?? 0);
+    if (hasEnded || this.#pages.hasStrays(segment)) this.#layOut(segment, now, 0);
     return slots;
   }
 
@@ -207,8 +210,7 @@ export class RevocationTable {
   }
 
   #clear(): void {
-    this.#pages = new TablePages();
-    this.#segments.fill(undefined);
+    this.#pages = new TablePages(SEGMENTS);
     this.#counts.fill(0);
     this.#size = 0;
     this.#lastUntil = -Infinity;
@@ -217,36 +219,35 @@ export class RevocationTable {
   }
 
   #slotsOf(segment: number): number {
-    return (this.#segments[segment]?.length ?? 0) << PAGE_SHIFT;
+    return this.#pages.lengthOf(segment) << PAGE_SLOTS_LOG2;
   }
 
   /** Finds the slot of these parts, or the empty one where they would go. */
   #locate(place: number, first: number, second: number, third: number): boolean {
-    const pages = this.#segments[place >>> SLOT_BITS];
-    if (pages === undefined) return false;
+    const segment = place >>> SLOT_BITS;
+    const slots = this.#slotsOf(segment);
+    if (slots === 0) return false;
     const wanted = first | TAKEN;
-    const slots = pages.length << PAGE_SHIFT;
-    const home = Math.floor(((place & SLOT_MASK) * slots) / SLOT_RANGE);
-    let index = home >>> PAGE_SHIFT;
-    let within = home & (PAGE_SLOTS - 1);
+    let slot = Math.floor(((place & SLOT_MASK) * slots) / SLOT_RANGE);
+    // A segment is never full, so every search comes to an end.
     for (;;) {
-      const page = pages[index] ?? 0;
+      const page = this.#pages.pageOf(segment, slot >>> PAGE_SLOTS_LOG2);
       const slab = this.#pages.slabOf(page);
       const start = startOf(page);
-      for (let word = start + within; word < start + PAGE_SLOTS; word++) {
-        const found = slab[word] ?? 0;
+      let word = start + ((slot & (PAGE_SLOTS - 1)) << SLOT_WORDS_LOG2);
+      for (; word < start + PAGE_WORDS; word += SLOT_WORDS) {
+        const found = slab[word];
         const isSame =
           found === wanted &&
-          slab[word + SECOND] === second &&
-          (slab[word + THIRD] ?? 0) >>> LIFE_BITS === third;
-        // A segment is never full, so every search comes to an end.
+          slab[word + 1] === second &&
+          (slab[word + 2] ?? 0) >>> LIFE_BITS === third;
         if (!isSame && found !== 0) continue;
         this.#slab = slab;
         this.#word = word;
         return isSame;
       }
-      index = index + 1 < pages.length ? index + 1 : 0;
-      within = 0;
+      slot = (slot | (PAGE_SLOTS - 1)) + 1;
+      if (slot === slots) slot = 0;
     }
   }
 
@@ -267,42 +268,43 @@ export class RevocationTable {
   }
 
   #write(third: number, since: number, life: number): true {
-    this.#slab[this.#word + THIRD] = (third << LIFE_BITS) | life;
-    this.#slab[this.#word + SINCE] = since | 0;
+    this.#slab[this.#word + 2] = (third << LIFE_BITS) | life;
+    this.#slab[this.#word + 3] = since | 0;
     this.#lastUntil = Math.max(this.#lastUntil, since + life * UNTIL_STEP);
     return true;
   }
 
   get #lifeHere(): number {
-    return (this.#slab[this.#word + THIRD] ?? 0) & LIFE_MASK;
+    return (this.#slab[this.#word + 2] ?? 0) & LIFE_MASK;
   }
 
   /** Milliseconds since `since`, negative if that is ahead. */
   #ageHere(now: number): number {
-    return ageOf(this.#slab[this.#word + SINCE] ?? 0, now);
+    return ageOf(this.#slab[this.#word + 3] ?? 0, now);
   }
 
-  /** What counts of a segment, in words; good until the next call. */
+  /** The slots of a segment that count, one after the other; good until the next call. */
   #liveOf(segment: number, now: number): Int32Array {
-    const pages = this.#segments[segment] ?? [];
-    const room = (pages.length << PAGE_SHIFT) * WORDS;
-    if (this.#moving.length < room) this.#moving = new Int32Array(room * 2);
+    const length = this.#pages.lengthOf(segment);
+    if (this.#moving.length < length * PAGE_WORDS) {
+      this.#moving = new Int32Array(2 * length * PAGE_WORDS);
+    }
     const moving = this.#moving;
     let to = 0;
-    for (const page of pages) {
+    for (let index = 0; index < length; index++) {
+      const page = this.#pages.pageOf(segment, index);
       const slab = this.#pages.slabOf(page);
       const start = startOf(page);
-      for (let word = start; word < start + PAGE_SLOTS; word++) {
-        const first = slab[word] ?? 0;
-        if (first === 0) continue;
-        const third = slab[word + THIRD] ?? 0;
-        const since = slab[word + SINCE] ?? 0;
+      for (let word = start; word < start + PAGE_WORDS; word += SLOT_WORDS) {
+        if (slab[word] === 0) continue;
+        const third = slab[word + 2] ?? 0;
+        const since = slab[word + 3] ?? 0;
         if (ageOf(since, now) >= (third & LIFE_MASK) * UNTIL_STEP) continue;
-        moving[to] = first & ~TAKEN;
-        moving[to + 1] = slab[word + SECOND] ?? 0;
+        moving[to] = slab[word] ?? 0;
+        moving[to + 1] = slab[word + 1] ?? 0;
         moving[to + 2] = third;
         moving[to + 3] = since;
-        to += WORDS;
+        to += SLOT_WORDS;
       }
     }
     return moving.subarray(0, to);
@@ -311,38 +313,22 @@ export class RevocationTable {
   /** Drops what has ended, and gives the rest the pages it needs with so many more entries. */
   #layOut(segment: number, now: number, more: number): void {
     const live = this.#liveOf(segment, now);
-    const count = live.length / WORDS;
-    const pages = this.#segments[segment] ?? [];
-    this.#segments[segment] = this.#fit(pages, pagesFor(count + more, segment));
-    for (const page of pages) {
-      const start = startOf(page);
-      this.#pages.slabOf(page).fill(0, start, start + PAGE_SLOTS);
-    }
-    for (let at = 0; at < live.length; at += WORDS) {
-      const first = live[at] ?? 0;
+    const count = live.length / SLOT_WORDS;
+    this.#pages.refit(segment, pagesFor(count + more, segment));
+    for (let at = 0; at < live.length; at += SLOT_WORDS) {
+      const first = (live[at] ?? 0) & ~TAKEN;
       const second = live[at + 1] ?? 0;
       const third = live[at + 2] ?? 0;
-      const place = this.#digest.place(first, second, third >>> LIFE_BITS);
-      this.#locate(place, first, second, third >>> LIFE_BITS);
-      this.#slab[this.#word] = first | TAKEN;
-      this.#slab[this.#word + SECOND] = second;
-      this.#slab[this.#word + THIRD] = third;
-      this.#slab[this.#word + SINCE] = live[at + 3] ?? 0;
+      const id = third >>> LIFE_BITS;
+      this.#locate(this.#digest.place(first, second, id), first, second, id);
+      const to = this.#word;
+      this.#slab[to] = first | TAKEN;
+      this.#slab[to + 1] = second;
+      this.#slab[to + 2] = third;
+      this.#slab[to + 3] = live[at + 3] ?? 0;
     }
     this.#size += count - (this.#counts[segment] ?? 0);
     this.#counts[segment] = count;
-  }
-
-  /** Takes and returns pages until there are so many, and exchanges those that stand in the way. */
-  #fit(pages: number[], wanted: number): number[] | undefined {
-    for (let index = pages.length - 1; index >= 0; index--) {
-      const page = pages[index] ?? 0;
-      if (index < wanted && !this.#pages.isStray(page)) continue;
-      this.#pages.release(page);
-      pages.splice(index, 1);
-    }
-    while (pages.length < wanted) pages.push(this.#pages.take());
-    return wanted === 0 ? undefined : pages;
   }
 }
 

@@ -1,80 +1,128 @@
 /** 32-bit words of a page, as a power of two. */
 export const PAGE_WORDS_LOG2 = 9;
+const PAGE_WORDS = 1 << PAGE_WORDS_LOG2;
 
 const SLAB_PAGES_LOG2 = 9;
 const SLAB_PAGES = 1 << SLAB_PAGES_LOG2;
-const NOTHING = new Int32Array(0);
+const SLAB_WORDS = SLAB_PAGES * PAGE_WORDS;
+const NOTHING: Int32Array = new Int32Array(0);
 
-/** More free pages than this are gathered, so that slabs of them can be given back. */
+/** So many free pages are not worth moving others for, that slabs could be given back. */
 const LOOSE_PAGES = 2 * SLAB_PAGES;
 
 /**
- * Memory in pages of 2 KiB, cut from slabs of 1 MiB. What grows takes pages and what shrinks returns
- * them, so nothing is copied to a larger array and none is left behind as garbage until a collection,
- * which would hold more memory than the entries do.
+ * Memory for the segments of a table, in pages of 2 KiB cut from slabs of 1 MiB. What grows takes
+ * pages and what shrinks returns them. So nothing is left behind as garbage until it is collected,
+ * which would be more memory than the entries need, nor as holes between arrays.
  */
 export class TablePages {
+  /** By segment: how many pages it has, and which, from `segment << #widthLog2` on. */
+  readonly #lengths: Int32Array;
+  #directory: Int32Array;
+  #widthLog2 = 0;
   readonly #slabs: Int32Array[] = [];
-  /** Pages nobody uses, by slab. */
+  /** By slab: the pages that no segment has. */
   readonly #free: number[][] = [];
   /** No slab before this one has a free page. */
-  #firstLoose = 0;
-  #used = 0;
-  #held = 0;
+  #firstFree = 0;
+  #slabsHeld = 0;
+  #pagesUsed = 0;
 
-  /** Bytes held, whether pages are in use or not. */
-  get bytes(): number {
-    return this.#held * (4 << (SLAB_PAGES_LOG2 + PAGE_WORDS_LOG2));
+  constructor(segments: number) {
+    this.#lengths = new Int32Array(segments);
+    this.#directory = new Int32Array(segments);
   }
 
-  /** The slab with this page. */
+  /** Bytes of all slabs. */
+  get bytes(): number {
+    return this.#slabsHeld * SLAB_WORDS * Int32Array.BYTES_PER_ELEMENT;
+  }
+
+  /** How many pages a segment has. */
+  lengthOf(segment: number): number {
+    return this.#lengths[segment] ?? 0;
+  }
+
+  /** The page of a segment at this index. */
+  pageOf(segment: number, index: number): number {
+    return this.#directory[(segment << this.#widthLog2) + index] ?? 0;
+  }
+
+  /** The slab in which a page lies, from `startOf` on. */
   slabOf(page: number): Int32Array {
     return this.#slabs[page >>> SLAB_PAGES_LOG2] ?? NOTHING;
   }
 
-  /** A page nobody uses, with whatever was in it; from the lowest slab, so that high ones run empty. */
-  take(): number {
-    for (; this.#firstLoose < this.#slabs.length; this.#firstLoose++) {
-      const page = this.#free[this.#firstLoose]?.pop();
-      if (page !== undefined) return this.#lend(page);
+  /** Whether the segment has pages that stand in the way of giving slabs back; `refit` moves them. */
+  hasStrays(segment: number): boolean {
+    for (let index = this.lengthOf(segment) - 1; index >= 0; index--) {
+      if (this.#isStray(this.pageOf(segment, index))) return true;
+    }
+    return false;
+  }
+
+  /** Gives a segment so many pages. They are empty, and what it had is lost. */
+  refit(segment: number, wanted: number): void {
+    while (wanted > 1 << this.#widthLog2) this.#widenDirectory();
+    const start = segment << this.#widthLog2;
+    const pages = this.#directory.subarray(start, start + Math.max(wanted, this.lengthOf(segment)));
+    let kept = 0;
+    for (const page of pages.subarray(0, this.lengthOf(segment))) {
+      if (kept >= wanted || this.#isStray(page)) this.#release(page);
+      else pages[kept++] = page;
+    }
+    for (; kept < wanted; kept++) pages[kept] = this.#take();
+    for (const page of pages.subarray(0, wanted)) {
+      this.slabOf(page).fill(0, startOf(page), startOf(page) + PAGE_WORDS);
+    }
+    this.#lengths[segment] = wanted;
+  }
+
+  #widenDirectory(): void {
+    const old = this.#directory;
+    const width = 1 << this.#widthLog2;
+    this.#directory = new Int32Array(old.length * 2);
+    this.#widthLog2++;
+    for (let at = 0; at < old.length; at += width) {
+      this.#directory.set(old.subarray(at, at + width), at * 2);
+    }
+  }
+
+  /** A free page, with whatever was in it; from the lowest slab, so that the highest run empty. */
+  #take(): number {
+    this.#pagesUsed++;
+    for (; this.#firstFree < this.#slabs.length; this.#firstFree++) {
+      const page = this.#free[this.#firstFree]?.pop();
+      if (page !== undefined) return page;
     }
     const vacant = this.#slabs.indexOf(NOTHING);
     const slab = vacant >= 0 ? vacant : this.#slabs.length;
-    const pages = Array.from(
-      { length: SLAB_PAGES },
-      (_, index) => ((slab + 1) << SLAB_PAGES_LOG2) - 1 - index,
-    );
-    this.#slabs[slab] = new Int32Array(1 << (SLAB_PAGES_LOG2 + PAGE_WORDS_LOG2));
-    this.#held++;
-    this.#free[slab] = pages;
-    this.#firstLoose = slab;
-    return this.#lend(pages.pop() ?? 0);
+    const first = slab << SLAB_PAGES_LOG2;
+    this.#slabs[slab] = new Int32Array(SLAB_WORDS);
+    this.#slabsHeld++;
+    this.#free[slab] = Array.from({ length: SLAB_PAGES - 1 }, (_, index) => first + 1 + index);
+    this.#firstFree = slab;
+    return first;
   }
 
-  #lend(page: number): number {
-    this.#used++;
-    return page;
-  }
-
-  /** Returns a page. A slab without a used one is given back whole. */
-  release(page: number): void {
+  /** A slab of which no page is used any more is given back. */
+  #release(page: number): void {
+    this.#pagesUsed--;
     const slab = page >>> SLAB_PAGES_LOG2;
     const free = this.#free[slab] ?? [];
     free.push(page);
-    this.#used--;
     if (free.length === SLAB_PAGES) {
       this.#slabs[slab] = NOTHING;
       this.#free[slab] = [];
-      this.#held--;
-    } else if (slab < this.#firstLoose) {
-      this.#firstLoose = slab;
+      this.#slabsHeld--;
+    } else if (slab < this.#firstFree) {
+      this.#firstFree = slab;
     }
   }
 
-  /** Whether there is so much free memory that this page should move to a lower slab. */
-  isStray(page: number): boolean {
-    if ((this.#held << SLAB_PAGES_LOG2) - this.#used <= LOOSE_PAGES) return false;
-    return page >>> SLAB_PAGES_LOG2 > this.#used >>> SLAB_PAGES_LOG2;
+  #isStray(page: number): boolean {
+    if (this.#slabsHeld * SLAB_PAGES - this.#pagesUsed <= LOOSE_PAGES) return false;
+    return page >>> SLAB_PAGES_LOG2 > this.#pagesUsed >>> SLAB_PAGES_LOG2;
   }
 }
 
