@@ -53,6 +53,14 @@ export const DIGEST_LENGTH = 13;
 const DIGEST = /^[A-Za-z0-9_-]{13}$/;
 const INSTANT = /^[0-9a-z]{1,10}$/;
 
+/** What an entry begins with that gives a token its place in a status list. */
+export const ALLOCATION_LETTER = 'l';
+
+/** Whether an entry is one of this package's own, and no revocation. */
+export function isAllocation(data: string): boolean {
+  return data.startsWith(ALLOCATION_LETTER);
+}
+
 /** What a digest is of. `subject` and `version` share theirs. */
 export type Named = 'token' | 'session' | 'subject' | 'key' | 'exemptSession' | 'exemptToken';
 

@@ -5,6 +5,7 @@ import type { Clock } from '../kernel/clock.js';
 import { withDeadline } from '../kernel/deadline.js';
 import { RevocationError, StoreError } from '../kernel/errors.js';
 import { LogRefill } from './log-refill.js';
+import type { LogCompanion } from './log-companion.js';
 import { readRevocation, type Revocation, writeRevocation } from './revocation-entry.js';
 import { RevocationIndex } from './revocation-index.js';
 import type { LoggedRevocation, RevocationLog } from './revocation-log.js';
@@ -15,8 +16,7 @@ export interface Feeding {
   readonly index: RevocationIndex;
   readonly clock: Clock;
   readonly events: SecurityEvents;
-  /** Hears of every entry that is no revocation. Answers whether it can use it. */
-  readonly onOther: (entry: LoggedRevocation) => 'taken' | 'unreadable';
+  readonly companion: LogCompanion;
 }
 
 /** Entries asked for at a time; a log may give fewer. */
@@ -163,11 +163,12 @@ export class RevocationFeed {
   }
 
   async #readAnew(): Promise<void> {
-    const { log, index, clock, events } = this.#feeding;
+    const { log, index, clock, events, companion } = this.#feeding;
     this.#unfollow();
     this.#refill?.stop();
+    companion.beginRefill();
     events.emit({ type: 'revocation.lost', at: new Date(clock.now()) });
-    const refill = new LogRefill({ log, index, clock });
+    const refill = new LogRefill({ log, index, clock, companion });
     this.#refill = refill;
     for (this.#position = null; !this.#isClosed;) {
       const verdict = await this.#readToEnd().catch(() => 'failed' as const);
@@ -189,14 +190,15 @@ export class RevocationFeed {
   }
 
   #take(entries: readonly LoggedRevocation[]): void {
-    const { index, clock, events, onOther } = this.#feeding;
+    const { index, clock, events, companion } = this.#feeding;
     const now = clock.now();
     for (const entry of entries) {
       const revocation = readRevocation(entry);
       if (revocation !== undefined) {
         index.add(revocation, now);
         this.#refill?.saw(revocation);
-      } else if (onOther(entry) === 'unreadable') {
+        companion.onRevocation(revocation);
+      } else if (companion.onOther(entry, now) === 'unreadable') {
         events.emit({ type: 'revocation.unreadable', at: new Date(now) });
       }
     }

@@ -5,7 +5,13 @@ import type { Clock } from '../kernel/clock.js';
 import { withDeadline } from '../kernel/deadline.js';
 import { RevocationError, StoreError, TokenError } from '../kernel/errors.js';
 import type { OnStale } from '../kernel/outage.js';
-import { exemptionOf, judge, RevocableToken, type TokenFacts } from './revocable-token.js';
+import {
+  exemptionOf,
+  judge,
+  type RevocableNames,
+  RevocableToken,
+  type TokenFacts,
+} from './revocable-token.js';
 import { digestOf, type Revocation, type RevocationKind } from './revocation-entry.js';
 import {
   describeRevocation,
@@ -15,9 +21,10 @@ import {
   type RevokeOptions,
   type RevokeSubjectOptions,
 } from './revoked.js';
+import { type LogCompanion, NO_COMPANION } from './log-companion.js';
 import { RevocationFeed } from './revocation-feed.js';
 import { RevocationIndex } from './revocation-index.js';
-import type { LoggedRevocation, RevocationLog } from './revocation-log.js';
+import type { RevocationLog } from './revocation-log.js';
 
 /** The part of the configuration that revocation needs. */
 export interface RevocationConfig {
@@ -39,8 +46,8 @@ export interface RevocationSurroundings {
   readonly events: SecurityEvents;
   /** Takes a key out of this service's own ring; `configured` if only the operator can. */
   readonly withdrawKey: (kid: string) => Promise<'withdrawn' | 'configured'>;
-  /** Hears of entries of the log that are no revocations; answers whether it can use one. */
-  readonly onOther?: (entry: LoggedRevocation) => 'taken' | 'unreadable';
+  /** Keeps the other entries of the log. @defaultValue nobody does */
+  readonly companion?: LogCompanion;
 }
 
 const DAY = 86_400_000;
@@ -98,9 +105,9 @@ export class RevocationService implements OnModuleDestroy {
     config: RevocationConfig,
     surroundings: RevocationSurroundings,
   ): Promise<RevocationService> {
-    const { log, clock, events, onOther = () => 'unreadable' as const } = surroundings;
+    const { log, clock, events, companion = NO_COMPANION } = surroundings;
     const index = new RevocationIndex();
-    const feed = await RevocationFeed.open({ log, index, clock, events, onOther });
+    const feed = await RevocationFeed.open({ log, index, clock, events, companion });
     return new RevocationService(config, surroundings, index, feed);
   }
 
@@ -224,7 +231,7 @@ export class RevocationService implements OnModuleDestroy {
    * @throws RevocationError `ERR_REVOCATION_STALE`
    */
   assertStands(token: RevocableToken, onStale: OnStale | undefined): void {
-    if (this.#feed.lag > this.#config.maxLag) this.#endure(onStale ?? this.#config.onStale);
+    this.assertCurrent(onStale);
     const { generation } = this.#index;
     if (token.clearedAt === generation) return;
     const verdict = judge(this.#index, token, this.#judgement);
@@ -232,6 +239,24 @@ export class RevocationService implements OnModuleDestroy {
       throw new TokenError('ERR_TOKEN_REVOKED', `it was revoked, by ${verdict.kind}`);
     }
     token.clearedAt = generation;
+  }
+
+  /** @internal Whether a token that is known by its digests was revoked. */
+  isRevoked(token: RevocableNames): boolean {
+    return judge(this.#index, token, this.#judgement) !== undefined;
+  }
+
+  /**
+   * @internal
+   * @throws RevocationError `ERR_REVOCATION_STALE`
+   */
+  assertCurrent(onStale: OnStale = this.#config.onStale): void {
+    if (this.#feed.lag > this.#config.maxLag) this.#endure(onStale);
+  }
+
+  /** @internal Resolves once everything that was revoked before this call is known here. */
+  catchUp(): Promise<void> {
+    return this.#catchUp(CATCH_UP_WITHIN);
   }
 
   /** @internal The era that a token has to carry to outlive what was revoked before this call. */
