@@ -1,0 +1,46 @@
+import type { VerifiedToken } from '../tokens/verified-token.js';
+
+/**
+ * The answer of the introspection endpoint (RFC 7662 §2.2): of a token that is good, the registered
+ * members and no other claim (§5, privacy); of any other, nothing.
+ */
+export type Introspection = { readonly active: false } | ActiveToken;
+
+interface ActiveToken {
+  readonly active: true;
+  readonly token_type: 'Bearer';
+  readonly iss: string;
+  readonly sub: string;
+  readonly aud: string | readonly string[];
+  readonly jti: string;
+  readonly exp: number;
+  readonly iat: number;
+  readonly nbf?: number;
+  readonly scope?: string;
+  readonly client_id?: string;
+  /** RFC 9470 §6.2, as is `auth_time`. */
+  readonly acr?: string;
+  readonly auth_time?: number;
+}
+
+/** The same bytes for whatever is wrong with a token, or with none. */
+export const INACTIVE: Introspection = Object.freeze({ active: false });
+
+export function introspect({ claims }: VerifiedToken): Introspection {
+  const { iss, sub, aud, jti, exp, iat, nbf, scope, client_id, acr, auth_time } = claims;
+  return {
+    active: true,
+    token_type: 'Bearer',
+    iss,
+    sub,
+    aud,
+    jti,
+    exp,
+    iat,
+    ...(nbf === undefined ? {} : { nbf }),
+    ...(scope === undefined ? {} : { scope }),
+    ...(client_id === undefined ? {} : { client_id }),
+    ...(acr === undefined ? {} : { acr }),
+    ...(auth_time === undefined ? {} : { auth_time }),
+  };
+}
