@@ -103,7 +103,10 @@ class Notes {
 
 /** A verifier that is always of the same opinion. */
 export function verifierThatThrows(error: Error): TokenEndpointsSurroundings['tokens'] {
-  return { verify: () => Promise.reject(error), check: () => Promise.reject(error) };
+  const refuse = async (): Promise<never> => {
+    throw error;
+  };
+  return { verify: refuse, check: refuse };
 }
 
 /** Clients as the options register them. */
