@@ -9,6 +9,12 @@ export type {
   TrustedIssuerOptions,
 } from './config/options.js';
 
+export type { ClientAuthenticationOptions, ClientOptions } from './config/client-options.js';
+export type {
+  StatusListsOptions,
+  TrustedStatusListsOptions,
+} from './config/resolve-status-lists.js';
+
 export { optionsFromEnvironment } from './config/environment.js';
 
 export { KeyRingService } from './keys/key-ring.service.js';
@@ -66,6 +72,21 @@ export type {
   RevokeOptions,
   RevokeSubjectOptions,
 } from './revocation/revoked.js';
+export { StatusLists } from './status-list/status-lists.service.js';
+export type { PublishedStatusList } from './status-list/status-list-publisher.js';
+export { StatusListReader } from './status-list/status-list-reader.js';
+export type { TokenStatus } from './status-list/status-list-reader.js';
+export { EmergencyService } from './emergency/emergency.service.js';
+export { IncidentError } from './emergency/incident-error.js';
+export type {
+  EmergencyStep,
+  Incident,
+  IncidentCounts,
+  IncidentKind,
+  IncidentPlan,
+  IncidentReport,
+  StepReport,
+} from './emergency/incident.js';
 export { SubjectDirectory } from './revocation/subject-directory.js';
 export type { SubjectReference, SubjectStanding } from './revocation/subject-directory.js';
 export type { RevocationKind } from './revocation/revocation-entry.js';
@@ -108,6 +129,7 @@ export type {
   ConfigErrorCode,
   ConfigProblem,
   ErrorCode,
+  IncidentErrorCode,
   JwtHardeningError,
   KeyErrorCode,
   RevocationErrorCode,

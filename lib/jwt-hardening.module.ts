@@ -1,8 +1,15 @@
-import { type DynamicModule, Module, type Provider } from '@nestjs/common';
+import { type DynamicModule, Module, type Provider, type Type } from '@nestjs/common';
 import { APP_GUARD, DiscoveryModule, DiscoveryService, MetadataScanner } from '@nestjs/core';
 
 import { nodeEnv } from './config/environment.js';
 import { resolveConfig, type ResolvedConfig } from './config/resolve-config.js';
+import { publishedStatusLists } from './config/resolve-status-lists.js';
+import { EmergencyService } from './emergency/emergency.service.js';
+import type { LiveFilter } from './emergency/incident-counts.js';
+import { EndpointAnswers } from './endpoints/endpoint-answers.service.js';
+import { introspectionControllerAt } from './endpoints/introspection.controller.js';
+import { revocationControllerAt } from './endpoints/revocation.controller.js';
+import { TokenEndpoints } from './endpoints/token-endpoints.service.js';
 import { EventLog } from './events/event-log.js';
 import { SecurityEvents } from './events/security-events.js';
 import { AuthGuard } from './guard/auth.guard.js';
@@ -23,13 +30,22 @@ import { KeyRingService } from './keys/key-ring.service.js';
 import { KeyRotationSchedule } from './keys/key-rotation.schedule.js';
 import { TrustedIssuers } from './keys/remote/trusted-issuers.service.js';
 import { RevocationService } from './revocation/revocation.service.js';
+import { AllocationBook } from './status-list/allocation-book.js';
+import { StatusListReader } from './status-list/status-list-reader.js';
+import { statusListControllerAt } from './status-list/status-list.controller.js';
+import { StatusLists } from './status-list/status-lists.service.js';
 import { NotCarried } from './storage/storage.js';
 import { StorageHealth } from './storage/storage-health.service.js';
 import { TokenService } from './tokens/token.service.js';
 import { TokenStanding } from './tokens/token-standing.js';
+import type { VerifiedToken } from './tokens/verified-token.js';
 
 /** The configuration after all checks. */
 const CONFIG = Symbol('nest-jwt-hardening:config');
+
+/** What the status lists are made of; `null` where there are none. */
+const ALLOCATION_BOOK = Symbol('nest-jwt-hardening:allocation-book');
+const STATUS_LISTS = Symbol('nest-jwt-hardening:status-lists');
 
 const SERVICES: Provider[] = [
   {
@@ -72,11 +88,13 @@ const SERVICES: Provider[] = [
       keyRing: KeyRingService,
       clock: Clock,
       events: SecurityEvents,
+      book: AllocationBook | null,
     ) =>
       RevocationService.open(revocation, {
         log: required(storage.revocationLog),
         clock,
         events,
+        ...(book === null ? {} : { companion: book }),
         withdrawKey: async (kid) => {
           if (!keyRing.rotates) return 'configured';
           await keyRing.compromise(kid);
@@ -84,7 +102,29 @@ const SERVICES: Provider[] = [
         },
       }),
     // The keys first: their store may be what is waited for, and sets the clock.
-    inject: [CONFIG, KeyRingService, Clock, SecurityEvents],
+    inject: [CONFIG, KeyRingService, Clock, SecurityEvents, ALLOCATION_BOOK],
+  },
+  {
+    provide: StatusListReader,
+    useFactory: (
+      { statusListIssuers }: ResolvedConfig,
+      trusted: TrustedIssuers,
+      clock: Clock,
+      events: SecurityEvents,
+    ) =>
+      new StatusListReader(statusListIssuers, {
+        keysOf: (issuer) => trusted.jwksOf(issuer),
+        report: ({ failure, ...list }) => {
+          const at = new Date(clock.now());
+          events.emit(
+            failure === null
+              ? { type: 'statusList.available', at, ...list }
+              : { type: 'statusList.unavailable', at, ...list, failure },
+          );
+        },
+        clock,
+      }),
+    inject: [CONFIG, TrustedIssuers, Clock, SecurityEvents],
   },
   {
     provide: TokenService,
@@ -93,24 +133,111 @@ const SERVICES: Provider[] = [
       keyRing: KeyRingService,
       trusted: TrustedIssuers,
       revocations: RevocationService,
+      allocator: StatusLists | null,
+      statusLists: StatusListReader,
       clock: Clock,
       events: SecurityEvents,
     ) => {
-      const standing = new TokenStanding({
-        revocations,
-        subjects,
-        allocator: null,
-        statusLists: null,
-      });
+      const standing = new TokenStanding({ revocations, subjects, allocator, statusLists });
       return new TokenService(tokens, { keyRing, trusted, standing, clock, events });
     },
-    inject: [CONFIG, KeyRingService, TrustedIssuers, RevocationService, Clock, SecurityEvents],
+    inject: [
+      CONFIG,
+      KeyRingService,
+      TrustedIssuers,
+      RevocationService,
+      STATUS_LISTS,
+      StatusListReader,
+      Clock,
+      SecurityEvents,
+    ],
+  },
+  {
+    provide: TokenEndpoints,
+    useFactory: (
+      { endpoints, storage }: ResolvedConfig,
+      tokens: TokenService,
+      revocations: RevocationService,
+      clock: Clock,
+    ) => {
+      const replays = carried(storage.replayStore);
+      return new TokenEndpoints(endpoints, { tokens, revocations, replays, clock });
+    },
+    inject: [CONFIG, TokenService, RevocationService, Clock],
+  },
+  EndpointAnswers,
+  {
+    provide: EmergencyService,
+    useFactory: (
+      { tokens: { issuer }, storage }: ResolvedConfig,
+      keyRing: KeyRingService,
+      revocations: RevocationService,
+      tokens: TokenService,
+      clock: Clock,
+      events: SecurityEvents,
+    ) =>
+      new EmergencyService({
+        issuer,
+        keyRing,
+        revocations,
+        sessions: carried(storage.sessionStore),
+        countTokens: (filter) => tokens.countSeen((token) => isAmong(token, filter)),
+        // Nothing watches them yet.
+        countConnections: () => null,
+        clock,
+        events,
+      }),
+    inject: [CONFIG, KeyRingService, RevocationService, TokenService, Clock, SecurityEvents],
   },
   AuthGuard,
 ];
 
 function carried<Port extends object>(port: Port | NotCarried): Port | null {
   return port instanceof NotCarried ? null : port;
+}
+
+/** The status lists at a path, or their absence. */
+function statusListsAt(path: string | null): readonly Provider[] {
+  if (path === null) {
+    return [
+      { provide: ALLOCATION_BOOK, useValue: null },
+      { provide: STATUS_LISTS, useValue: null },
+    ];
+  }
+  return [
+    {
+      provide: ALLOCATION_BOOK,
+      useFactory: ({ statusLists }: ResolvedConfig) => new AllocationBook(statusLists.size),
+      inject: [CONFIG],
+    },
+    {
+      provide: StatusLists,
+      useFactory: (
+        { statusLists, keys, storage }: ResolvedConfig,
+        book: AllocationBook,
+        keyRing: KeyRingService,
+        revocations: RevocationService,
+        clock: Clock,
+      ) => {
+        const config = publishedStatusLists(statusLists, path, keys.algorithms);
+        const replayStore = required(storage.replayStore);
+        const log = required(storage.revocationLog);
+        return new StatusLists(config, { book, clock, keyRing, log, replayStore, revocations });
+      },
+      inject: [CONFIG, ALLOCATION_BOOK, KeyRingService, RevocationService, Clock],
+    },
+    { provide: STATUS_LISTS, useExisting: StatusLists },
+  ];
+}
+
+function isAmong(token: VerifiedToken, filter: LiveFilter): boolean {
+  const { issuer, kid, subject, issuedBefore } = filter;
+  return (
+    (issuer === undefined || token.issuer === issuer) &&
+    (kid === undefined || token.kid === kid) &&
+    (subject === undefined || token.subject === subject) &&
+    (issuedBefore === undefined || token.issuedAt * 1000 < issuedBefore.getTime())
+  );
 }
 
 /** A port that the configuration made sure of. */
@@ -152,13 +279,16 @@ function assemble(
   definition: DynamicModule,
   options: Parameters<typeof resolveExtras>[0],
 ): DynamicModule {
-  const { isGlobal, guard, jwksPath } = resolveExtras(options);
-  const controllers = [];
-  if (jwksPath !== null) {
-    const controller = jwksControllerAt(jwksPath);
-    Public()(controller);
-    controllers.push(controller);
-  }
+  const extras = resolveExtras(options);
+  const { isGlobal, guard, jwksPath, revocationPath, introspectionPath, statusListPath } = extras;
+  const controllers: Type[] = [
+    ...(jwksPath === null ? [] : [jwksControllerAt(jwksPath)]),
+    ...(revocationPath === null ? [] : [revocationControllerAt(revocationPath)]),
+    ...(introspectionPath === null ? [] : [introspectionControllerAt(introspectionPath)]),
+    ...(statusListPath === null ? [] : [statusListControllerAt(statusListPath)]),
+  ];
+  // They are for whoever asks, or tell their clients apart by themselves.
+  for (const controller of controllers) Public()(controller);
   // `useExisting`, so that tests can override the guard like any provider.
   const guards: Provider[] =
     guard === 'global' ? [{ provide: APP_GUARD, useExisting: AuthGuard }, MessageFence] : [];
@@ -166,15 +296,24 @@ function assemble(
     ...definition,
     global: isGlobal,
     imports: [...(definition.imports ?? []), DiscoveryModule],
-    providers: [...(definition.providers ?? []), ...SERVICES, routeAudit(guard), ...guards],
+    providers: [
+      ...(definition.providers ?? []),
+      ...SERVICES,
+      ...statusListsAt(statusListPath),
+      routeAudit(guard),
+      ...guards,
+    ],
     controllers,
     exports: [
+      ...(statusListPath === null ? [] : [StatusLists]),
       Clock,
       SecurityEvents,
       KeyRingService,
       TrustedIssuers,
       RevocationService,
       TokenService,
+      StatusListReader,
+      EmergencyService,
       StorageHealth,
       AuthGuard,
       RouteAudit,

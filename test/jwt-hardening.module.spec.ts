@@ -196,6 +196,9 @@ describe('options that are wrong', () => {
     ['jwksPath', '/a/../b?x'],
     ['jwksPath', false],
     ['jwksPath', 7],
+    ['revocationPath', '/oauth/:which'],
+    ['introspectionPath', true],
+    ['statusListPath', '/lists/*'],
   ])('stop the start for %s: %j, which must open nothing by accident', (name, value) => {
     expect(() => JwtHardeningModule.forRoot({ ...OPTIONS, [name]: value })).toThrow(ConfigError);
     expect(() =>
@@ -205,16 +208,23 @@ describe('options that are wrong', () => {
 });
 
 describe('extras', () => {
+  const off = { revocationPath: null, introspectionPath: null, statusListPath: null };
   it.each([
-    [{}, { isGlobal: true, guard: 'global', jwksPath: '/.well-known/jwks.json' }],
+    [{}, { ...off, isGlobal: true, guard: 'global', jwksPath: '/.well-known/jwks.json' }],
     [
       { isGlobal: undefined, guard: undefined, jwksPath: undefined },
-      { isGlobal: true, guard: 'global', jwksPath: '/.well-known/jwks.json' },
+      { ...off, isGlobal: true, guard: 'global', jwksPath: '/.well-known/jwks.json' },
     ],
-    [{ jwksPath: null }, { isGlobal: true, guard: 'global', jwksPath: null }],
+    [{ jwksPath: null }, { ...off, isGlobal: true, guard: 'global', jwksPath: null }],
     [
-      { isGlobal: false, guard: 'manual', jwksPath: '/keys' },
-      { isGlobal: false, guard: 'manual', jwksPath: '/keys' },
+      { isGlobal: false, guard: 'manual', jwksPath: '/keys', revocationPath: '/oauth/revoke' },
+      {
+        ...off,
+        isGlobal: false,
+        guard: 'manual',
+        jwksPath: '/keys',
+        revocationPath: '/oauth/revoke',
+      },
     ],
   ])('%j resolves to %j', (given, resolved) => {
     expect(resolveExtras(given as Parameters<typeof resolveExtras>[0])).toEqual(resolved);

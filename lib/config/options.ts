@@ -5,6 +5,8 @@ import type { PemSigningKey, PrivateJwk } from '../keys/key-material.js';
 import type { KeyVault, Signer } from '../keys/signer.js';
 import type { SubjectDirectory } from '../revocation/subject-directory.js';
 import type { Storage } from '../storage/storage.js';
+import type { ClientOptions } from './client-options.js';
+import type { StatusListsOptions, TrustedStatusListsOptions } from './resolve-status-lists.js';
 
 /**
  * What an application writes. Everything but `issuer` and `audience` has a default that is safe;
@@ -54,6 +56,15 @@ export interface JwtHardeningOptions {
    * @defaultValue none: a token stands until it expires or is revoked
    */
   readonly subjects?: SubjectDirectory;
+
+  /**
+   * The clients that may use the endpoints at `revocationPath` and `introspectionPath`.
+   * @defaultValue `[]`
+   */
+  readonly clients?: readonly ClientOptions[];
+
+  /** The status lists at `statusListPath`. */
+  readonly statusLists?: StatusListsOptions;
 
   /**
    * Other issuers whose access tokens are accepted, verified through their JWKS.
@@ -150,6 +161,12 @@ export interface TrustedIssuerOptions {
    * @defaultValue `'30s'`
    */
   readonly cooldown?: Duration;
+
+  /**
+   * The status lists that its tokens name in `status`: each token is looked up there. `null` for not.
+   * @defaultValue looked up, at the origin of `jwksUri`
+   */
+  readonly statusLists?: TrustedStatusListsOptions | null;
 }
 
 /** What `forRootAsync({ useClass | useExisting })` asks for the options. */
@@ -319,4 +336,24 @@ export interface JwtHardeningExtras {
    * @defaultValue `'/.well-known/jwks.json'`
    */
   readonly jwksPath?: string | null;
+
+  /**
+   * Where clients revoke their tokens (RFC 7009); `null` for nowhere. Needs `clients`.
+   * @defaultValue `null`
+   */
+  readonly revocationPath?: string | null;
+
+  /**
+   * Where clients ask how a token stands (RFC 7662); `null` for nowhere. Needs `clients`.
+   * @defaultValue `null`
+   */
+  readonly introspectionPath?: string | null;
+
+  /**
+   * Below which path the status lists of the access tokens are served (Token Status List), for services
+   * that verify tokens without asking this one; `null` for none. With lists, every token that is signed
+   * costs two writes to the storage.
+   * @defaultValue `null`
+   */
+  readonly statusListPath?: string | null;
 }

@@ -1,3 +1,4 @@
+import type { TokenEndpointsConfig } from '../endpoints/token-endpoints.service.js';
 import type { RouteAuditConfig } from '../guard/route-audit.js';
 import { formatDuration } from '../kernel/duration.js';
 import { ConfigError } from '../kernel/errors.js';
@@ -5,11 +6,14 @@ import type { KeysConfig } from '../keys/key-ring.service.js';
 import type { RemoteJwksConfig } from '../keys/remote/remote-jwks.js';
 import type { RevocationConfig } from '../revocation/revocation.service.js';
 import type { SubjectDirectory } from '../revocation/subject-directory.js';
+import type { StatusListIssuer } from '../status-list/status-list-reader.js';
 import type { Storage } from '../storage/storage.js';
 import { isIdentifier } from '../tokens/claims.js';
 import type { TokensConfig } from '../tokens/token.service.js';
 import { OptionReader } from './option-reader.js';
+import { readClients } from './resolve-clients.js';
 import { readDerivationPeriod, readKeys } from './resolve-keys.js';
+import { readStatusLists, type StatusListSettings } from './resolve-status-lists.js';
 import { checkCarried, readOutage, readStorage } from './resolve-storage.js';
 import { readTrust } from './resolve-trust.js';
 import { DAY, HOUR, MINUTE, SECOND } from './units.js';
@@ -23,6 +27,10 @@ export interface ResolvedConfig {
   readonly tokens: TokensConfig;
   readonly revocation: RevocationConfig;
   readonly subjects: SubjectDirectory | null;
+  readonly endpoints: TokenEndpointsConfig;
+  readonly statusLists: StatusListSettings;
+  /** The other issuers whose status lists are read. */
+  readonly statusListIssuers: readonly StatusListIssuer[];
   readonly trust: readonly RemoteJwksConfig[];
   readonly storage: Storage;
   readonly printRoutes: RouteAuditConfig['printRoutes'];
@@ -50,8 +58,11 @@ export async function resolveConfig(
 async function resolve(reader: OptionReader, nodeEnv: string | undefined): Promise<ResolvedConfig> {
   reader.expectOnly(
     '',
-    ['issuer', 'audience', 'profile', 'keys', 'tokens', 'storage', 'outage', 'subjects', 'trust'],
-    ['guard', 'isGlobal', 'jwksPath'],
+    [
+      ...['issuer', 'audience', 'profile', 'keys', 'tokens', 'storage', 'outage', 'subjects'],
+      ...['clients', 'statusLists', 'trust'],
+    ],
+    ['guard', 'isGlobal', 'jwksPath', 'revocationPath', 'introspectionPath', 'statusListPath'],
   );
   const profile = reader.oneOf('profile', ['service', 'monolith'], 'service');
 
@@ -61,6 +72,7 @@ async function resolve(reader: OptionReader, nodeEnv: string | undefined): Promi
   const storage = readStorage(reader, nodeEnv);
   const outage = readOutage(reader);
   const subjects = readSubjects(reader);
+  const clients = await readClients(reader, storage);
   const { leeway } = tokens;
   const keys = await readKeys(reader, { profile, issuer, leeway, nodeEnv, storage, outage });
   const derivationPeriod = readDerivationPeriod(reader, keys);
@@ -71,6 +83,11 @@ async function resolve(reader: OptionReader, nodeEnv: string | undefined): Promi
     audiences,
     leeway: leeway / SECOND,
     maxLifetime: maxLifetime / SECOND,
+  });
+  const statusLists = readStatusLists(reader, {
+    issuer,
+    maxLifetime: maxLifetime / SECOND,
+    leeway: leeway / SECOND,
   });
 
   if (reader.problems.length > 0) throw new ConfigError('ERR_CONFIG_INVALID', reader.problems);
@@ -101,6 +118,9 @@ async function resolve(reader: OptionReader, nodeEnv: string | undefined): Promi
       maxLag: storage.reach === 'shared' ? outage.maxLag : Infinity,
     }),
     subjects,
+    endpoints: Object.freeze({ issuer, leeway: leeway / SECOND, clients }),
+    statusLists,
+    statusListIssuers: Object.freeze(trust.statusLists),
     trust: Object.freeze(trust.jwks),
     storage,
     printRoutes: nodeEnv === undefined || nodeEnv === 'development' ? 'print' : 'silent',

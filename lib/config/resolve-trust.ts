@@ -5,7 +5,9 @@ import { isAvailable } from '../keys/key-material.js';
 import type { RemoteJwksConfig } from '../keys/remote/remote-jwks.js';
 import { isIdentifier } from '../tokens/claims.js';
 import type { TrustedIssuerConfig } from '../tokens/token.service.js';
+import type { StatusListIssuer } from '../status-list/status-list-reader.js';
 import type { OptionReader } from './option-reader.js';
+import { readTrustedStatusLists } from './resolve-status-lists.js';
 import { DAY, HOUR, MINUTE, SECOND } from './units.js';
 
 /** What our own tokens are held to, as far as those of others are too. */
@@ -19,12 +21,14 @@ interface OwnRules {
 
 export interface TrustConfig {
   readonly jwks: readonly RemoteJwksConfig[];
+  readonly statusLists: readonly StatusListIssuer[];
   readonly issuers: readonly TrustedIssuerConfig[];
 }
 
 const MEMBERS = [
   'issuer',
   'jwksUri',
+  'statusLists',
   'audience',
   'algorithms',
   'tokenTypes',
@@ -37,12 +41,20 @@ const MEMBERS = [
   'cooldown',
 ];
 
+const NONE: TrustConfig = { jwks: [], issuers: [], statusLists: [] };
+
+/** One entry of `trust`. */
+interface TrustedEntry extends TrustedIssuerConfig {
+  readonly jwks: RemoteJwksConfig | undefined;
+  readonly statusLists: StatusListIssuer | undefined;
+}
+
 export function readTrust(reader: OptionReader, own: OwnRules): TrustConfig {
   const value = reader.get('trust');
-  if (value === undefined) return { jwks: [], issuers: [] };
+  if (value === undefined) return NONE;
   if (!Array.isArray(value)) {
     reader.refuse('trust', "Write a list, such as [{ issuer: 'https://…', jwksUri: 'https://…' }]");
-    return { jwks: [], issuers: [] };
+    return NONE;
   }
   const entries = [...value.keys()].map((index) => readIssuer(reader, `trust.${index}`, own));
   const names = [own.issuer, ...entries.map(({ rules }) => rules.issuer)];
@@ -55,15 +67,12 @@ export function readTrust(reader: OptionReader, own: OwnRules): TrustConfig {
   }
   return {
     jwks: entries.flatMap(({ jwks }) => jwks ?? []),
+    statusLists: entries.flatMap(({ statusLists }) => statusLists ?? []),
     issuers: entries.map(({ rules, tokenTypes }) => ({ rules, tokenTypes })),
   };
 }
 
-function readIssuer(
-  reader: OptionReader,
-  path: string,
-  own: OwnRules,
-): TrustedIssuerConfig & { readonly jwks: RemoteJwksConfig | undefined } {
+function readIssuer(reader: OptionReader, path: string, own: OwnRules): TrustedEntry {
   reader.expectOnly(path, MEMBERS);
   const fix = "Write the iss of its tokens, such as 'https://login.example.com'";
   const issuer = reader.text(`${path}.issuer`, undefined, fix, (text) =>
@@ -84,11 +93,15 @@ function readIssuer(
     timeout: reader.duration(`${path}.timeout`, 5 * SECOND, { min: 100, max: 30 * SECOND }),
     cooldown: reader.duration(`${path}.cooldown`, 30 * SECOND, { min: SECOND, max: 10 * MINUTE }),
   };
+  const audiences = readAudience(reader, `${path}.audience`) ?? own.audiences;
+  const { leeway } = own;
+  const { pins } = jwks;
   return {
+    statusLists: readTrustedStatusLists(reader, path, { issuer, audiences, leeway, jwksUri, pins }),
     rules: {
       issuer,
-      audiences: readAudience(reader, `${path}.audience`) ?? own.audiences,
-      leeway: own.leeway,
+      audiences,
+      leeway,
       maxLifetime: maxLifetime / SECOND,
       requiredClaims: reader.names(`${path}.requiredClaims`),
     },

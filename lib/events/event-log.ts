@@ -31,7 +31,9 @@ export class EventLog implements OnModuleDestroy {
       case 'clock.skewed':
       case 'issuer.keySkipped':
       case 'issuer.unavailable':
+      case 'statusList.unavailable':
       case 'revocation.refilled':
+      case 'incident.executed':
         return this.#logger.warn(line(event));
       case 'key.unavailable':
       case 'key.unreadable':
@@ -58,6 +60,10 @@ function line({ type, at: _, ...fields }: SecurityEvent): string {
 
 function format(value: unknown): string {
   if (value instanceof Date) return value.toISOString();
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    const members = Object.entries(value).map(([name, member]) => `${name}:${format(member)}`);
+    return members.join(',');
+  }
   const text = String(value);
   return /^[A-Za-z0-9._:-]+$/.test(text) ? text : escape(text);
 }

@@ -102,6 +102,25 @@ export interface SecurityEventFields {
   'revocation.refilled': { readonly entries: number };
   /** An entry of the log that this version cannot read: another version's, or somebody else's. */
   'revocation.unreadable': object;
+  /** Another issuer's status list could not be fetched, or is none. Said once, until it is available. */
+  'statusList.unavailable': IssuerEventFields & {
+    readonly origin: string;
+    readonly failure: string;
+  };
+  'statusList.available': IssuerEventFields & { readonly origin: string };
+  /**
+   * An operator dealt with an incident; one event for each call of `EmergencyService.execute`. Each step
+   * is `name:done`, or `name:` and the code of its failure.
+   */
+  'incident.executed': {
+    readonly kind: 'leakedKey' | 'stolenAccount' | 'badDeployment' | 'everything';
+    readonly reference?: string;
+    readonly outcome: 'done' | 'incomplete';
+    readonly counts: Readonly<
+      Record<'sessions' | 'subjects' | 'tokens' | 'connections', number | null>
+    >;
+    readonly steps: readonly string[];
+  };
   'store.down': { readonly store: string; readonly detail: string };
   /** `downFor` in milliseconds. */
   'store.up': { readonly store: string; readonly downFor: number };

@@ -66,6 +66,11 @@ export type RevocationErrorCode =
   /** Another issuer's status list cannot be had, or what is known of it is too old. */
   | 'ERR_STATUS_LIST_UNAVAILABLE';
 
+/** Why an incident is not over. */
+export type IncidentErrorCode =
+  /** Some steps failed; the others are done. Run it again: what is done stays done. */
+  'ERR_INCIDENT_INCOMPLETE';
+
 /** Why a store did not do what it was asked. Nothing is lost or granted by it. */
 export type StoreErrorCode =
   /** No answer in time, no connection, or an answer that is an error. */
@@ -95,6 +100,7 @@ export type ErrorCode =
   | ClaimErrorCode
   | KeyErrorCode
   | RevocationErrorCode
+  | IncidentErrorCode
   | StoreErrorCode
   | AccessErrorCode
   | ConfigErrorCode;

@@ -94,6 +94,10 @@ export class StatusListReader {
     return status instanceof Promise ? status.then(assertPassing) : assertPassing(status);
   }
 
+  onModuleDestroy(): void {
+    this.close();
+  }
+
   /** Ends what is under way. Lists that are not known cannot be had from here on. */
   close(): void {
     this.#calledOff.abort();

@@ -108,6 +108,11 @@ export class TokenStanding {
     });
   }
 
+  /** As far as this process knows. */
+  isUnrevoked(revocable: RevocableToken): boolean {
+    return !this.#parts.revocations.isRevoked(revocable);
+  }
+
   /** As far as this process knows, which is all that is asked when nothing may be awaited. */
   assertUnrevoked(
     { kind }: VerifiedToken,

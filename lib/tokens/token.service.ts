@@ -221,6 +221,21 @@ export class TokenService {
     this.#standing.assertUnrevoked(token, new RevocableToken(token), onStale);
   }
 
+  /**
+   * @internal How many tokens that still live this instance has seen of late; `null` if it remembers
+   * none.
+   */
+  countSeen(matches: (token: VerifiedToken) => boolean): number | null {
+    if (this.#cache === undefined) return null;
+    const oldest = this.#now() - this.#config.leeway;
+    let count = 0;
+    for (const { verified, revocable } of this.#cache.tokens()) {
+      const lives = verified.expiresAt > oldest && this.#standing.isUnrevoked(revocable);
+      if (lives && matches(verified)) count++;
+    }
+    return count;
+  }
+
   /** A token verified before: what can have changed since is asked again. */
   #checkKnown(
     token: string,

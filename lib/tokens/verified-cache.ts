@@ -50,6 +50,11 @@ export class VerifiedCache {
     this.#entries.delete(signaturePart(token));
   }
 
+  /** All that it remembers. */
+  *tokens(): Generator<Entry> {
+    yield* this.#entries.values();
+  }
+
   /** How many tokens it remembers. */
   get size(): number {
     return this.#entries.size;

@@ -171,6 +171,28 @@ const ROWS: {
     level: 'error',
     text: 'revocation.unreadable',
   },
+  'statusList.unavailable': {
+    event: { at, type: 'statusList.unavailable', issuer, origin: issuer, failure: 'timeout' },
+    level: 'warn',
+    text: 'statusList.unavailable issuer="https://other.example" origin="https://other.example" failure=timeout',
+  },
+  'statusList.available': {
+    event: { at, type: 'statusList.available', issuer, origin: issuer },
+    level: 'log',
+    text: 'statusList.available issuer="https://other.example" origin="https://other.example"',
+  },
+  'incident.executed': {
+    event: {
+      at,
+      type: 'incident.executed',
+      kind: 'leakedKey',
+      outcome: 'done',
+      counts: { sessions: 3, subjects: 2, tokens: null, connections: null },
+      steps: ['withdrawKey:done'],
+    },
+    level: 'warn',
+    text: 'incident.executed kind=leakedKey outcome=done counts=sessions:3,subjects:2,tokens:null,connections:null steps=withdrawKey:done',
+  },
   'token.rejected': {
     event: {
       at,
