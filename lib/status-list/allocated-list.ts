@@ -21,6 +21,10 @@ const TURN = 8_192;
 /** What it costs to judge a row, where looking at one costs 1. */
 const JUDGING = 16;
 
+/** Tokens in a page: half as many as there are, so that expired ones are never most of a list. */
+const MIN_ROWS = 64;
+const MAX_ROWS = 8_192;
+
 /** Revocations told apart before a list is judged as a whole. */
 const MAX_BEGINNINGS = 10_000;
 
@@ -185,7 +189,8 @@ export class AllocatedList {
   #pageWithRoom(): AllocationPage {
     const last = this.#pages.at(-1);
     if (last !== undefined && !last.isFull) return last;
-    const page = new AllocationPage(last);
+    const rows = Math.min(Math.max(this.size >> 1, MIN_ROWS), MAX_ROWS);
+    const page = new AllocationPage(rows);
     this.#pages.push(page);
     return page;
   }

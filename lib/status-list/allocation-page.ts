@@ -22,9 +22,6 @@ const INDEX_MASK = HAS_SESSION - 1;
 /** The spare bits count the life of a token in steps of so many seconds: 36 hours at most. */
 const LIFE_STEP = 8;
 
-const MIN_ROWS = 64;
-const MAX_ROWS = 8_192;
-
 const digests = new TableDigest();
 
 /** What a page needs to know of a token beside its names: the number of its key in the list. */
@@ -52,10 +49,9 @@ export class AllocationPage {
   /** Rows before this one were judged when they came. */
   judged = 0;
 
-  /** @param before the page that is full, if there is one: each is larger, up to a bound */
-  constructor(before: AllocationPage | undefined) {
-    this.#rows = Math.min((before?.count ?? MIN_ROWS / 2) * 2, MAX_ROWS);
-    this.#words = new Uint32Array(this.#rows * WORDS);
+  constructor(rows: number) {
+    this.#rows = rows;
+    this.#words = new Uint32Array(rows * WORDS);
   }
 
   get count(): number {
