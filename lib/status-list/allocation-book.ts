@@ -1,7 +1,8 @@
-import type { Revocation } from '../revocation/revocation-entry.js';
+import type { LogCompanion } from '../revocation/log-companion.js';
+import { isAllocation, type Revocation } from '../revocation/revocation-entry.js';
 import type { RevocationEntry } from '../revocation/revocation-log.js';
 import { AllocatedList } from './allocated-list.js';
-import { type Allocation, ALLOCATION_LETTER, readAllocation } from './allocation-entry.js';
+import { type Allocation, readAllocation } from './allocation-entry.js';
 import { formatListName } from './list-name.js';
 
 /** Milliseconds between two looks for what has expired. */
@@ -11,7 +12,7 @@ const SWEEP_EVERY = 1_000;
  * Which token has which index of which status list, as far as this instance has read the log. To be
  * told of every entry of it, in its order: what is not in here is never marked as revoked.
  */
-export class AllocationBook {
+export class AllocationBook implements LogCompanion {
   readonly #size: number;
   readonly #lists = new Map<string, AllocatedList>();
   #sweptAt = -Infinity;
@@ -23,7 +24,7 @@ export class AllocationBook {
 
   /** Takes an entry of the log that is no revocation. */
   onOther(entry: RevocationEntry, now: number): 'taken' | 'unreadable' {
-    if (!entry.data.startsWith(ALLOCATION_LETTER)) return 'unreadable';
+    if (!isAllocation(entry.data)) return 'unreadable';
     const allocation = readAllocation(entry);
     return allocation === undefined ? 'unreadable' : this.add(allocation, now);
   }

@@ -1,4 +1,4 @@
-import { DIGEST_LENGTH } from '../revocation/revocation-entry.js';
+import { ALLOCATION_LETTER, DIGEST_LENGTH } from '../revocation/revocation-entry.js';
 import type { RevocableNames } from '../revocation/revocable-token.js';
 import type { RevocationEntry } from '../revocation/revocation-log.js';
 import { formatListName, type ListName, parseListName } from './list-name.js';
@@ -14,9 +14,6 @@ export interface Allocation {
   /** From this instant on, in milliseconds, the token is nowhere accepted. */
   readonly until: number;
 }
-
-/** What tells an allocation from a revocation, whose letters are others. */
-export const ALLOCATION_LETTER = 'l';
 
 /** More tokens than a list can have; also what keeps an entry of somebody else from costing memory. */
 export const MAX_LIST_SIZE = 2 ** 22;

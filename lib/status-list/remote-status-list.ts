@@ -120,7 +120,7 @@ export class RemoteStatusList {
     const held = this.#usable(now);
     if (held === undefined) {
       const message = 'The status list of the issuer is not available.';
-      throw new RevocationError('ERR_REVOCATION_UNAVAILABLE', message);
+      throw new RevocationError('ERR_STATUS_LIST_UNAVAILABLE', message);
     }
     return statusAt(held.list.bytes, held.list.width, index);
   }
