@@ -12,7 +12,6 @@ import {
   basic,
   byAssertion,
   type EndpointApp,
-  type EndpointAppOptions,
   expectRefusal,
   INTROSPECT,
   newSecret,
@@ -64,16 +63,29 @@ function keyOf(algorithm: SigningAlgorithm): HeldSigningKey {
 }
 
 describe.each(ADAPTERS)('private_key_jwt on %s', (adapter) => {
+  const claimed: string[] = [];
+  let claim = async (): Promise<boolean> => true;
+  let plain: EndpointApp;
+  let watched: EndpointApp;
   let app: EndpointApp;
 
-  const start = async (options: Partial<EndpointAppOptions> = {}): Promise<void> => {
-    app = await startEndpointApp({ adapter, clients, ...options });
-  };
+  beforeAll(async () => {
+    const replays = (): ReplayStore => new WatchedReplays(claimed, () => claim());
+    plain = await startEndpointApp({ adapter, clients });
+    watched = await startEndpointApp({ adapter, clients, replays });
+  });
+  afterAll(() => Promise.all([plain.close(), watched.close()]));
+  beforeEach(() => {
+    app = plain;
+    plain.forget();
+    watched.forget();
+    claimed.splice(0);
+    claim = async () => true;
+  });
+
   const seconds = (): number => Math.floor(app.clock.now() / 1000);
   const present = (assertion: string, extra = {}, path = INTROSPECT) =>
     app.post(path, { token: 'garbage', ...byAssertion(assertion), ...extra });
-
-  afterEach(() => app.close());
 
   const GOOD: readonly (readonly [string, (now: number) => Record<string, unknown>])[] = [
     ['what every client writes', () => ({})],
@@ -89,7 +101,6 @@ describe.each(ADAPTERS)('private_key_jwt on %s', (adapter) => {
     ['more claims', () => ({ scope: 'a', nonce: 'b' })],
   ];
   it.each(GOOD)('takes an assertion with %s', async (_rule, claims) => {
-    await start();
     const assertion = await signAssertion(own, app.clock, claims(seconds()));
     const answer = await present(assertion);
     expect([answer.status, answer.body]).toEqual([200, '{"active":false}']);
@@ -97,7 +108,6 @@ describe.each(ADAPTERS)('private_key_jwt on %s', (adapter) => {
   });
 
   it('revokes a token of the client', async () => {
-    await start();
     const token = await app.sign({ client_id: 'signer' });
     const assertion = await signAssertion(own, app.clock);
     const answer = await present(assertion, { token, client_id: 'signer' }, REVOKE);
@@ -106,7 +116,6 @@ describe.each(ADAPTERS)('private_key_jwt on %s', (adapter) => {
   });
 
   it.each(ALGORITHMS)('takes %s of a client with several keys, by kid', async (algorithm) => {
-    await start();
     const names = { iss: 'several', sub: 'several' };
     const assertion = await signAssertion(keyOf(algorithm), app.clock, names);
     expect((await present(assertion)).status).toBe(200);
@@ -167,8 +176,7 @@ describe.each(ADAPTERS)('private_key_jwt on %s', (adapter) => {
     ['b64', () => ({ header: { b64: false } })],
   ];
   it.each(WRONG)('refuses one with %s, and does not use it up', async (_rule, claims) => {
-    const claimed: string[] = [];
-    await start({ replays: () => new WatchedReplays(claimed, async () => true) });
+    app = watched;
     const assertion = await signAssertion(own, app.clock, claims(seconds()));
     expectRefusal(await present(assertion), 401, 'invalid_client');
     expect(claimed).toEqual([]);
@@ -199,7 +207,6 @@ describe.each(ADAPTERS)('private_key_jwt on %s', (adapter) => {
     ['authenticated with its public key as a secret', () => confused()],
   ];
   it.each(ODD)('refuses one %s', async (_rule, spoil) => {
-    await start();
     const good = await signAssertion(own, app.clock);
     const answer = await present(await spoil(good));
     expectRefusal(answer, 401, 'invalid_client');
@@ -221,7 +228,6 @@ describe.each(ADAPTERS)('private_key_jwt on %s', (adapter) => {
   }
 
   it('refuses an access token of ours in its place', async () => {
-    await start();
     const token = await app.sign({ sub: 'signer', client_id: 'signer' });
     expectRefusal(await present(token), 401, 'invalid_client');
   });
@@ -231,14 +237,12 @@ describe.each(ADAPTERS)('private_key_jwt on %s', (adapter) => {
     ['the client_id of another client', { client_id: 'other' }],
     ['the client_id of nobody', { client_id: 'nobody' }],
   ])('refuses one beside %s, and does not use it up', async (_rule, extra) => {
-    await start();
     const assertion = await signAssertion(own, app.clock);
     expectRefusal(await present(assertion, extra), 401, 'invalid_client');
     expect((await present(assertion)).status).toBe(200);
   });
 
   it('refuses half of what belongs together', async () => {
-    await start();
     const assertion = await signAssertion(own, app.clock);
     for (const form of [
       { client_assertion: assertion },
@@ -249,7 +253,6 @@ describe.each(ADAPTERS)('private_key_jwt on %s', (adapter) => {
   });
 
   it('refuses a client that signs when it brings a secret, and the other way round', async () => {
-    await start();
     const answer = await app.post(INTROSPECT, { token: 'x' }, basic('signer', SECRET));
     expectRefusal(answer, 401, 'invalid_client');
     const names = { iss: 'shop', sub: 'shop' };
@@ -257,7 +260,6 @@ describe.each(ADAPTERS)('private_key_jwt on %s', (adapter) => {
   });
 
   it('refuses two ways at once, and uses nothing up', async () => {
-    await start();
     const assertion = await signAssertion(own, app.clock);
     const form = { token: 'x', ...byAssertion(assertion) };
     expectRefusal(await app.post(INTROSPECT, form, basic('shop', SECRET)), 400, 'invalid_request');
@@ -266,7 +268,6 @@ describe.each(ADAPTERS)('private_key_jwt on %s', (adapter) => {
 
   describe('used again', () => {
     it('is refused, at either endpoint, for as long as it is good', async () => {
-      await start();
       const assertion = await signAssertion(own, app.clock);
       expect((await present(assertion)).status).toBe(200);
       for (const path of [INTROSPECT, REVOKE]) {
@@ -279,7 +280,6 @@ describe.each(ADAPTERS)('private_key_jwt on %s', (adapter) => {
     });
 
     it('50 times at once, is good exactly once', async () => {
-      await start();
       const assertion = await signAssertion(own, app.clock);
       const answers = await Promise.all(Array.from({ length: 50 }, () => present(assertion)));
       const statuses = answers.map(({ status }) => status);
@@ -288,16 +288,14 @@ describe.each(ADAPTERS)('private_key_jwt on %s', (adapter) => {
     });
 
     it('with another signature under the same jti, is refused', async () => {
-      await start();
-      const claims = { jti: 'same' };
+      const claims = { jti: 'same-name' };
       expect((await present(await signAssertion(own, app.clock, claims))).status).toBe(200);
       const again = await signAssertion(own, app.clock, claims);
       expectRefusal(await present(again), 401, 'invalid_client');
     });
 
     it('under the jti of another client, is good', async () => {
-      await start();
-      const claims = { jti: 'same' };
+      const claims = { jti: 'same-elsewhere' };
       expect((await present(await signAssertion(own, app.clock, claims))).status).toBe(200);
       const names = { ...claims, iss: 'other', sub: 'other' };
       expect((await present(await signAssertion(second, app.clock, names))).status).toBe(200);
@@ -305,31 +303,31 @@ describe.each(ADAPTERS)('private_key_jwt on %s', (adapter) => {
   });
 
   describe('when the store', () => {
-    it.each<readonly [rule: string, claim: () => Promise<boolean>]>([
+    it.each<readonly [rule: string, outcome: () => Promise<boolean>]>([
       ['fails', () => Promise.reject(new StoreError('ERR_STORE_UNAVAILABLE', 'No answer.'))],
       ['is full', () => Promise.reject(new StoreError('ERR_STORE_FULL', 'It is full.'))],
       ['fails with an error of its own', () => Promise.reject(new Error('redis://u:p@host'))],
-    ])('%s, says 503 and does nothing', async (_rule, claim) => {
-      await start({ replays: () => new WatchedReplays([], claim) });
+    ])('%s, says 503 and does nothing', async (_rule, outcome) => {
+      app = watched;
+      claim = outcome;
       const token = await app.sign({ client_id: 'signer' });
       const assertion = await signAssertion(own, app.clock);
-      const answer = await present(assertion, { token }, REVOKE);
-      expectRefusal(answer, 503, 'temporarily_unavailable');
-      expect(answer.headers['retry-after']).toBe('5');
+      const refusal = await present(assertion, { token }, REVOKE);
+      expectRefusal(refusal, 503, 'temporarily_unavailable');
+      expect(refusal.headers['retry-after']).toBe('5');
       expect(app.revocations.made).toEqual([]);
       expect(app.logs.join('\n')).not.toContain('redis');
     });
 
     it('answers anything but true, refuses', async () => {
-      const odd = async (): Promise<boolean> => JSON.parse('1') as boolean;
-      await start({ replays: () => new WatchedReplays([], odd) });
-      const answer = await present(await signAssertion(own, app.clock));
-      expectRefusal(answer, 401, 'invalid_client');
+      app = watched;
+      claim = async () => JSON.parse('1') as boolean;
+      const refusal = await present(await signAssertion(own, app.clock));
+      expectRefusal(refusal, 401, 'invalid_client');
     });
 
     it('is asked, it learns neither client nor jti', async () => {
-      const claimed: string[] = [];
-      await start({ replays: () => new WatchedReplays(claimed, async () => true) });
+      app = watched;
       await present(await signAssertion(own, app.clock, { jti: 'recognisable' }));
       expect(claimed).toEqual([expect.stringMatching(/^assertion:[\w-]{43}$/)]);
     });

@@ -2,30 +2,26 @@ import { randomBytes } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-import { Controller, Get, type INestApplication, Module } from '@nestjs/common';
+import { Controller, Get, type INestApplication } from '@nestjs/common';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
 
 import type { ReplayStore } from '../../lib/binding/replay-store.js';
 import { OptionReader } from '../../lib/config/option-reader.js';
+import type { JwtHardeningOptions } from '../../lib/config/options.js';
 import { readClients } from '../../lib/config/resolve-clients.js';
-import { EndpointAnswers } from '../../lib/endpoints/endpoint-answers.service.js';
-import { introspectionControllerAt } from '../../lib/endpoints/introspection.controller.js';
 import type { RegisteredClient } from '../../lib/endpoints/registered-client.js';
-import { revocationControllerAt } from '../../lib/endpoints/revocation.controller.js';
 import {
   TokenEndpoints,
   type TokenEndpointsSurroundings,
 } from '../../lib/endpoints/token-endpoints.service.js';
 import { type SecurityEvent, SecurityEvents } from '../../lib/events/security-events.js';
-import { Public } from '../../lib/guard/decorators.js';
 import { JwtHardeningModule } from '../../lib/jwt-hardening.module.js';
 import { Clock } from '../../lib/kernel/clock.js';
 import type { HeldSigningKey } from '../../lib/keys/key-material.js';
 import { KeyRingService } from '../../lib/keys/key-ring.service.js';
 import type { TokenClaims } from '../../lib/tokens/claims.js';
 import { type SignOptions, TokenService } from '../../lib/tokens/token.service.js';
-import { RevocationService } from '../../lib/revocation/revocation.service.js';
 import { memoryStorage } from '../../lib/storage/memory/memory-storage.js';
 import { MemoryReplayStore } from '../../lib/storage/memory/memory-replay-store.js';
 import { type AdapterName, AUDIENCE, ISSUER } from '../support/guarded-app.js';
@@ -75,6 +71,8 @@ export interface EndpointApp {
   sign(claims?: Partial<TokenClaims>, options?: SignOptions): Promise<string>;
   /** A form, or the body as it is to be sent. */
   post(path: string, body: Form | string, headers?: Headers): Promise<Answer>;
+  /** Forgets events and revocations, for the next test on the same server. */
+  forget(): void;
   close(): Promise<void>;
 }
 
@@ -85,7 +83,7 @@ export interface EndpointAppOptions {
   readonly adapter: AdapterName;
   readonly clients: readonly object[];
   readonly tokens?: TokenEndpointsSurroundings['tokens'];
-  /** @defaultValue `TestRevocations` */
+  /** Leaves everything as the module has it. @defaultValue `TestRevocations` */
   readonly revocations?: 'of the application';
   readonly replays?: (clock: Clock) => ReplayStore;
   /** Whose tokens the endpoints are for. @defaultValue `ISSUER` */
@@ -125,39 +123,32 @@ export async function startEndpointApp(options: EndpointAppOptions): Promise<End
   const clients = await register(options.clients);
   const { issuer = ISSUER, replays = (time) => new MemoryReplayStore(1_000, time) } = options;
 
-  @Module({
-    controllers: [
-      Notes,
-      open(revocationControllerAt(REVOKE)),
-      open(introspectionControllerAt(INTROSPECT)),
+  const builder = Test.createTestingModule({
+    imports: [
+      JwtHardeningModule.forRoot({
+        issuer: ISSUER,
+        audience: AUDIENCE,
+        clients: options.clients as NonNullable<JwtHardeningOptions['clients']>,
+        revocationPath: REVOKE,
+        introspectionPath: INTROSPECT,
+      }),
     ],
-    providers: [
-      EndpointAnswers,
-      {
-        provide: TokenEndpoints,
-        useFactory: (own: TokenService, real: RevocationService) =>
-          new TokenEndpoints(
-            { issuer, leeway: 10, clients },
-            {
-              tokens: options.tokens ?? own,
-              revocations: options.revocations === undefined ? revocations : real,
-              replays: replays(clock),
-              clock,
-            },
-          ),
-        inject: [TokenService, RevocationService],
-      },
-    ],
-  })
-  class Endpoints {}
-
-  const module = await Test.createTestingModule({
-    imports: [JwtHardeningModule.forRoot({ issuer: ISSUER, audience: AUDIENCE }), Endpoints],
+    controllers: [Notes],
   })
     .setLogger({ ...witnessLogger, ...recordingLogger(logs) })
     .overrideProvider(Clock)
-    .useValue(clock)
-    .compile();
+    .useValue(clock);
+  if (options.revocations === undefined) {
+    builder.overrideProvider(TokenEndpoints).useFactory({
+      factory: (own: TokenService) =>
+        new TokenEndpoints(
+          { issuer, leeway: 10, clients },
+          { tokens: options.tokens ?? own, revocations, replays: replays(clock), clock },
+        ),
+      inject: [TokenService],
+    });
+  }
+  const module = await builder.compile();
   const app =
     options.adapter === 'fastify'
       ? module.createNestApplication(new FastifyAdapter())
@@ -185,13 +176,12 @@ export async function startEndpointApp(options: EndpointAppOptions): Promise<End
       return token;
     },
     post: (path, body, headers) => post(url, path, body, headers),
+    forget: () => {
+      events.splice(0);
+      revocations.made.splice(0);
+    },
     close: () => app.close(),
   };
-}
-
-function open<Target extends new (...args: never[]) => unknown>(controller: Target): Target {
-  Public()(controller);
-  return controller;
 }
 
 function recordingLogger(lines: string[]): Record<'log' | 'error' | 'warn', () => void> {
