@@ -59,8 +59,8 @@ export class RevocationIndex {
    * Adds a revocation; adding it again changes nothing. Of two with the same kind and digest the
    * later `since` and the later `until` stay; of two exemptions the `until` of the later `since`.
    *
-   * What names a token, a session or a subject ends at most `MAX_LIFE` after its `since`, which is
-   * at most 36 hours ahead; later instants are cut off. Tokens live for a day, so none outlives it.
+   * What names a token, a session or a subject ends at most 37 hours after its `since`, which is at
+   * most as far ahead; later instants are cut off. Tokens live for a day, so none outlives it.
    * @throws TypeError for a digest that is none, and instants that are no whole numbers
    */
   add(revocation: Revocation, now: number): void {

@@ -10,14 +10,17 @@ export interface TabledRevocation {
   readonly until: number;
 }
 
-/** Milliseconds: an end is kept in steps of this, rounded up. */
-export const UNTIL_STEP = 8_000;
+// A power of two, so that an instant modulo 2^32 tells how far into a step it is.
+const STEP_BITS = 13;
+
+/** Milliseconds: the end of an entry is kept as a multiple of this, rounded up. */
+export const UNTIL_STEP = 1 << STEP_BITS;
 
 const LIFE_BITS = 14;
 const LIFE_MASK = (1 << LIFE_BITS) - 1;
 
-/** Milliseconds from `since` to `until` at most: 36 hours and 24 minutes. */
-export const MAX_LIFE = LIFE_MASK * UNTIL_STEP;
+/** Milliseconds from `since` to `until` at most: a little more than 37 hours. */
+export const MAX_LIFE = (LIFE_MASK - 1) * UNTIL_STEP;
 
 /** An instant is kept modulo 2^32 ms, so what has ended must be gone before that goes round. */
 const LOOKED_THROUGH_WITHIN = 10 * 86_400_000;
@@ -91,8 +94,8 @@ export class RevocationTable {
   }
 
   /**
-   * Adds an entry, unless it has ended. `since` is at most 36 hours ahead of `now`, and `until` at
-   * most `MAX_LIFE` after `since`: what goes beyond is cut off.
+   * Adds an entry, unless it has ended. `since` is at most `MAX_LIFE` ahead of `now`, and `until` at
+   * most as much after `since`: what goes beyond is cut off.
    * @returns whether that changed anything
    * @throws TypeError for what is no digest
    */
@@ -102,7 +105,7 @@ export class RevocationTable {
     this.#prepareFor(now);
     const from = boundedSince(since, now);
     const life = lifeOf(from, until);
-    if (until <= now || from + life * UNTIL_STEP <= now) return false;
+    if (until <= now || endOf(from, life) <= now) return false;
     const { first, second, third } = parsed;
     const place = parsed.place(first, second, third);
     if (this.#locate(place, first, second, third)) return this.#renew(third, from, life, now);
@@ -127,8 +130,9 @@ export class RevocationTable {
     if (!parsed.parse(digest)) return undefined;
     const { first, second, third } = parsed;
     if (!this.#locate(parsed.place(first, second, third), first, second, third)) return undefined;
-    const age = this.#ageHere(now);
-    return age < this.#lifeHere * UNTIL_STEP ? now - age : undefined;
+    const since = this.#slab[this.#word + 3] ?? 0;
+    const age = ageOf(since, now);
+    return age < lengthOf(since, this.#lifeHere) ? now - age : undefined;
   }
 
   /** Whether an entry that counts now has this `since` and this `until`, or later ones. */
@@ -137,7 +141,7 @@ export class RevocationTable {
     if (found === undefined) return false;
     const from = boundedSince(since, now);
     const end = Math.min(until, from + MAX_LIFE);
-    return found >= from && found + this.#lifeHere * UNTIL_STEP >= end;
+    return found >= from && endOf(found, this.#lifeHere) >= end;
   }
 
   /**
@@ -158,7 +162,7 @@ export class RevocationTable {
             third >>> LIFE_BITS,
           ),
           since,
-          until: since + (third & LIFE_MASK) * UNTIL_STEP,
+          until: endOf(since, third & LIFE_MASK),
         };
       }
     }
@@ -254,15 +258,14 @@ export class RevocationTable {
   /** A second entry for the digest whose slot was located. */
   #renew(third: number, since: number, life: number, now: number): boolean {
     const oldLife = this.#lifeHere;
-    const oldSince = now - this.#ageHere(now);
-    if (oldSince + oldLife * UNTIL_STEP <= now) return this.#write(third, since, life);
+    const oldSince = now - ageOf(this.#slab[this.#word + 3] ?? 0, now);
+    if (endOf(oldSince, oldLife) <= now) return this.#write(third, since, life);
     if (this.#onRepeat === 'latestSince') {
       if (since < oldSince || (since === oldSince && life <= oldLife)) return false;
       return this.#write(third, since, life);
     }
     const latest = Math.max(since, oldSince);
-    const until = Math.max(since + life * UNTIL_STEP, oldSince + oldLife * UNTIL_STEP);
-    const latestLife = lifeOf(latest, until);
+    const latestLife = lifeOf(latest, Math.max(endOf(since, life), endOf(oldSince, oldLife)));
     if (latest === oldSince && latestLife === oldLife) return false;
     return this.#write(third, latest, latestLife);
   }
@@ -270,17 +273,12 @@ export class RevocationTable {
   #write(third: number, since: number, life: number): true {
     this.#slab[this.#word + 2] = (third << LIFE_BITS) | life;
     this.#slab[this.#word + 3] = since | 0;
-    this.#lastUntil = Math.max(this.#lastUntil, since + life * UNTIL_STEP);
+    this.#lastUntil = Math.max(this.#lastUntil, endOf(since, life));
     return true;
   }
 
   get #lifeHere(): number {
     return (this.#slab[this.#word + 2] ?? 0) & LIFE_MASK;
-  }
-
-  /** Milliseconds since `since`, negative if that is ahead. */
-  #ageHere(now: number): number {
-    return ageOf(this.#slab[this.#word + 3] ?? 0, now);
   }
 
   /** The slots of a segment that count, one after the other; good until the next call. */
@@ -299,7 +297,7 @@ export class RevocationTable {
         if (slab[word] === 0) continue;
         const third = slab[word + 2] ?? 0;
         const since = slab[word + 3] ?? 0;
-        if (ageOf(since, now) >= (third & LIFE_MASK) * UNTIL_STEP) continue;
+        if (ageOf(since, now) >= lengthOf(since, third & LIFE_MASK)) continue;
         moving[to] = slab[word] ?? 0;
         moving[to + 1] = slab[word + 1] ?? 0;
         moving[to + 2] = third;
@@ -337,12 +335,28 @@ function boundedSince(since: number, now: number): number {
   return Math.min(since, now + MAX_LIFE);
 }
 
-/** In steps, rounded up; an entry whose end is not after its beginning has one. */
+/** Steps that it touches; an entry whose end is not after its beginning has one. */
 function lifeOf(since: number, until: number): number {
-  return Math.min(Math.max(Math.ceil((until - since) / UNTIL_STEP), 1), LIFE_MASK);
+  const steps = Math.ceil(until / UNTIL_STEP) - Math.floor(since / UNTIL_STEP);
+  return Math.min(Math.max(steps, 1), LIFE_MASK);
 }
 
-/** @param since modulo 2^32 */
+function endOf(since: number, life: number): number {
+  return (Math.floor(since / UNTIL_STEP) + life) * UNTIL_STEP;
+}
+
+/**
+ * Milliseconds from `since` to the end.
+ * @param since modulo 2^32
+ */
+function lengthOf(since: number, life: number): number {
+  return (life << STEP_BITS) - (since & (UNTIL_STEP - 1));
+}
+
+/**
+ * Milliseconds since `since`, negative if that is ahead.
+ * @param since modulo 2^32
+ */
 function ageOf(since: number, now: number): number {
   return (now - since) | 0;
 }

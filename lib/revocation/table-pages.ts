@@ -1,8 +1,8 @@
 /** 32-bit words of a page, as a power of two. */
-export const PAGE_WORDS_LOG2 = 9;
+export const PAGE_WORDS_LOG2 = 8;
 const PAGE_WORDS = 1 << PAGE_WORDS_LOG2;
 
-const SLAB_PAGES_LOG2 = 9;
+const SLAB_PAGES_LOG2 = 10;
 const SLAB_PAGES = 1 << SLAB_PAGES_LOG2;
 const SLAB_WORDS = SLAB_PAGES * PAGE_WORDS;
 const NOTHING: Int32Array = new Int32Array(0);
@@ -11,7 +11,7 @@ const NOTHING: Int32Array = new Int32Array(0);
 const LOOSE_PAGES = 2 * SLAB_PAGES;
 
 /**
- * Memory for the segments of a table, in pages of 2 KiB cut from slabs of 1 MiB. What grows takes
+ * Memory for the segments of a table, in pages of 1 KiB cut from slabs of 1 MiB. What grows takes
  * pages and what shrinks returns them. So nothing is left behind as garbage until it is collected,
  * which would be more memory than the entries need, nor as holes between arrays.
  */
