@@ -104,12 +104,13 @@ function byName(index: RevocationIndex, token: RevocableNames, now: number): Ver
 function bySubject(
   index: RevocationIndex,
   token: RevocableNames,
-  { now, leeway }: Judgement,
+  at: Judgement,
 ): Verdict | undefined {
+  const { now, leeway } = at;
   for (const kind of ['subject', 'version'] as const) {
     const era = index.sizeOf(kind) > 0 ? index.find(kind, token.subject, now) : undefined;
     if (era === undefined || !isOfEarlierEra(token, era, leeway)) continue;
-    if (!isExempt(index, token, era, now)) return { kind, since: era };
+    if (!isExempt(index, token, era, at)) return { kind, since: era };
   }
   return undefined;
 }
@@ -140,16 +141,25 @@ function isOfEarlierEra(token: RevocableNames, era: number, leeway: number): boo
 /** Whether this very token, or its session, was spared by the revocation that opened this era. */
 function isExempt(
   index: RevocationIndex,
-  { subject, token, session }: RevocableNames,
+  revoked: RevocableNames,
   era: number,
-  now: number,
+  { now, leeway }: Judgement,
 ): boolean {
   if (index.sizeOf('exemption') === 0) return false;
-  const digests = [
+  const { subject, token, session } = revoked;
+  const exemptions = [
     exemptionOf('exemptToken', subject, token),
     ...(session === undefined ? [] : [exemptionOf('exemptSession', subject, session)]),
   ];
-  return digests.some((digest) => (index.find('exemption', digest, now) ?? -1) >= era);
+  return exemptions.some((exempt) => {
+    if (!isSpared(index, exempt, era, now)) return false;
+    const floor = index.find('exemption', floorOf(exempt), now);
+    return floor === undefined || !isOfEarlierEra(revoked, floor, leeway);
+  });
+}
+
+function isSpared(index: RevocationIndex, exempt: string, era: number, now: number): boolean {
+  return (index.find('exemption', exempt, now) ?? -1) >= era;
 }
 
 /** The digest of an exemption, made of the digests of who is exempt from what befell whom. */
@@ -159,4 +169,26 @@ export function exemptionOf(
   name: string,
 ): string {
   return digestOf(named, subject, name);
+}
+
+/**
+ * The digest under which it is kept which era a token has to carry to be exempt at all. The index
+ * keeps the latest revocation of a subject: what an earlier one ended, without exemption, would
+ * otherwise live again once a later one spares it.
+ */
+export function floorOf(exempt: string): string {
+  return digestOf('exemptSession', exempt);
+}
+
+/** The latest era that was opened for a subject and did not spare what is to be exempt now. */
+export function unsparedEra(
+  index: RevocationIndex,
+  { subject, exempt }: { readonly subject: string; readonly exempt: string },
+  now: number,
+): number | undefined {
+  const eras = (['subject', 'version'] as const).flatMap(
+    (kind) => index.find(kind, subject, now) ?? [],
+  );
+  const unspared = eras.filter((era) => !isSpared(index, exempt, era, now));
+  return unspared.length === 0 ? undefined : Math.max(...unspared);
 }

@@ -36,6 +36,8 @@ const RETRY_AFTER = 1_000;
 export class RevocationFeed {
   readonly #feeding: Feeding;
   #position: string | null = null;
+  /** How often the log was lost. */
+  #life = 0;
   /** When the end of the log was last seen, on a clock that does not run back. */
   #currentAt = -Infinity;
   #unfollow = (): void => {};
@@ -43,6 +45,7 @@ export class RevocationFeed {
   #recovery: Promise<void> | undefined;
   #reading: Promise<void> | undefined;
   #nextReading: Promise<void> | undefined;
+  readonly #watchers = new Set<(revocation: Revocation) => void>();
   #isClosed = false;
 
   private constructor(feeding: Feeding) {
@@ -59,9 +62,11 @@ export class RevocationFeed {
       try {
         if ((await feed.#readToEnd()) === 'read') {
           feed.#follow();
+          feed.#giveBack();
           return feed;
         }
-        feed.#position = null;
+        // What was read of the log that is gone may be known to nobody else.
+        feed.#beginAnew();
         throw new StoreError(
           'ERR_STORE_UNAVAILABLE',
           'The revocation log changed while it was read.',
@@ -108,6 +113,12 @@ export class RevocationFeed {
     return this.#nextReading;
   }
 
+  /** Calls back for every revocation that is read from the log, once it is enforced. */
+  watch(watcher: (revocation: Revocation) => void): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
   close(): void {
     this.#isClosed = true;
     this.#unfollow();
@@ -127,13 +138,16 @@ export class RevocationFeed {
   async #readToEnd(): Promise<'read' | 'lost'> {
     for (;;) {
       const start = this.#elapsed();
+      const life = this.#life;
       const page = await withDeadline(
         this.#feeding.log.read({ after: this.#position, limit: PAGE }),
         READ_WITHIN,
         () => new StoreError('ERR_STORE_UNAVAILABLE', 'The revocation log did not answer.'),
       );
+      if (page.verdict === 'read') this.#take(page.entries, life);
+      // It was on its way while the log was lost: it says nothing of the one that is there now.
+      if (life !== this.#life) continue;
       if (page.verdict === 'lost') return 'lost';
-      this.#take(page.entries);
       this.#position = page.position;
       if (page.atEnd) {
         this.#currentAt = Math.max(this.#currentAt, start);
@@ -144,63 +158,96 @@ export class RevocationFeed {
 
   #follow(): void {
     if (this.#isClosed) return;
+    const life = this.#life;
     this.#unfollow = this.#feeding.log.follow({
       after: this.#position,
       onEntries: (entries) => {
-        this.#take(entries);
-        this.#position = entries.at(-1)?.position ?? this.#position;
+        this.#take(entries, life);
+        if (life === this.#life) this.#position = entries.at(-1)?.position ?? this.#position;
       },
-      onCurrent: () => (this.#currentAt = Math.max(this.#currentAt, this.#elapsed())),
+      onCurrent: () => {
+        if (life === this.#life) this.#currentAt = Math.max(this.#currentAt, this.#elapsed());
+      },
       // What goes wrong is tried again by whoever reads next; nobody waits for this one.
-      onLost: () => void this.#recover().catch(() => {}),
+      onLost: () => {
+        if (life === this.#life) this.#recover().catch(() => {});
+      },
     });
   }
 
   /** Reads the log from its start, and sees to it that it gets back what it lacks. */
   #recover(): Promise<void> {
-    this.#recovery ??= this.#readAnew().finally(() => (this.#recovery = undefined));
+    this.#recovery ??= this.#readAnew().finally(() => {
+      this.#recovery = undefined;
+      // Not before: a log that is lost again at once has to be recovered again.
+      this.#follow();
+      this.#giveBack();
+    });
     return this.#recovery;
   }
 
   async #readAnew(): Promise<void> {
-    const { log, index, clock, events, companion } = this.#feeding;
-    this.#unfollow();
-    this.#refill?.stop();
-    companion.beginRefill();
-    events.emit({ type: 'revocation.lost', at: new Date(clock.now()) });
-    const refill = new LogRefill({ log, index, clock, companion });
-    this.#refill = refill;
-    for (this.#position = null; !this.#isClosed;) {
+    this.#beginAnew();
+    while (!this.#isClosed) {
       const verdict = await this.#readToEnd().catch(() => 'failed' as const);
-      if (verdict === 'read') break;
-      if (verdict === 'lost') this.#position = null;
+      if (verdict === 'read') return;
+      // What was read of it is gone again, and has to be given back too.
+      if (verdict === 'lost') this.#beginAnew();
       await pause(RETRY_AFTER, undefined, { ref: false });
     }
-    this.#follow();
-    // Nobody waits for it: what the log lacks meanwhile, this instance enforces all the same.
-    this.#giveBack(refill).catch(() => {});
   }
 
-  async #giveBack(refill: LogRefill): Promise<void> {
+  #beginAnew(): void {
+    const { clock, events, companion } = this.#feeding;
+    this.#unfollow();
+    this.#refill?.stop();
+    this.#position = null;
+    this.#life++;
+    companion.beginRefill();
+    events.emit({ type: 'revocation.lost', at: new Date(clock.now()) });
+    this.#refill = new LogRefill(this.#feeding);
+  }
+
+  /** Nobody waits for it: what the log lacks meanwhile, this instance enforces all the same. */
+  #giveBack(): void {
+    const refill = this.#refill;
+    if (refill === undefined) return;
+    this.#run(refill)
+      .catch(() => {})
+      .finally(() => {
+        if (this.#refill === refill) this.#refill = undefined;
+      });
+  }
+
+  async #run(refill: LogRefill): Promise<void> {
     const entries = await refill.run();
-    if (this.#refill === refill) this.#refill = undefined;
     if (entries === undefined) return;
     const { clock, events } = this.#feeding;
     events.emit({ type: 'revocation.refilled', at: new Date(clock.now()), entries });
   }
 
-  #take(entries: readonly LoggedRevocation[]): void {
-    const { index, clock, events, companion } = this.#feeding;
+  #take(entries: readonly LoggedRevocation[], life: number): void {
+    const { clock, events } = this.#feeding;
     const now = clock.now();
     for (const entry of entries) {
+      // One that nobody can make sense of must not keep the others out.
+      if (this.#takeOne(entry, now, life) === 'taken') continue;
+      events.emit({ type: 'revocation.unreadable', at: new Date(now) });
+    }
+  }
+
+  #takeOne(entry: LoggedRevocation, now: number, life: number): 'taken' | 'unreadable' {
+    const { index, companion } = this.#feeding;
+    try {
       const revocation = readRevocation(entry);
-      if (revocation !== undefined) {
-        index.add(revocation, now);
-        this.#refill?.saw(revocation);
-        companion.onRevocation(revocation);
-      } else if (companion.onOther(entry, now) === 'unreadable') {
-        events.emit({ type: 'revocation.unreadable', at: new Date(now) });
-      }
+      if (revocation === undefined) return companion.onOther(entry, now);
+      index.add(revocation, now);
+      if (life === this.#life) this.#refill?.saw(revocation);
+      for (const watch of this.#watchers) watch(revocation);
+      companion.onRevocation(revocation);
+      return 'taken';
+    } catch {
+      return 'unreadable';
     }
   }
 

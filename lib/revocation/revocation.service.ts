@@ -2,9 +2,12 @@ import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 
 import type { SecurityEvents } from '../events/security-events.js';
 import type { Clock } from '../kernel/clock.js';
+import { MAX_SKEW } from '../kernel/coordinated-clock.js';
 import { withDeadline } from '../kernel/deadline.js';
-import { RevocationError, StoreError, TokenError } from '../kernel/errors.js';
+import { StoreError, TokenError } from '../kernel/errors.js';
 import type { OnStale } from '../kernel/outage.js';
+import { EraOpener } from './era-opener.js';
+import { LagWatch } from './lag-watch.js';
 import {
   exemptionOf,
   judge,
@@ -61,6 +64,9 @@ const CATCH_UP_WITHIN = 5_000;
 /** Signing waits less: a token that does not know its era dies early, and that is all. */
 const SIGN_WITHIN = 500;
 
+/** Milliseconds for a log of the application's to take an entry; those of this package need less. */
+const APPEND_WITHIN = 30_000;
+
 const SWEEP_EVERY = 250;
 
 /** 1 GB. What is revoked beyond could not be held, so it is not acknowledged. */
@@ -82,7 +88,8 @@ export class RevocationService implements OnModuleDestroy {
   readonly #index: RevocationIndex;
   readonly #feed: RevocationFeed;
   readonly #sweeping: NodeJS.Timeout;
-  #isStale = false;
+  readonly #lag: LagWatch;
+  readonly #eras: EraOpener;
 
   private constructor(
     config: RevocationConfig,
@@ -94,9 +101,18 @@ export class RevocationService implements OnModuleDestroy {
     this.#surroundings = surroundings;
     this.#index = index;
     this.#feed = feed;
+    const { clock, events } = surroundings;
+    this.#lag = new LagWatch({ feed, config, clock, events });
+    this.#eras = new EraOpener({
+      index,
+      feed,
+      clock,
+      catchUp: (kind) => this.#acknowledged(kind, this.#catchUp(CATCH_UP_WITHIN)),
+      make: (revocation) => this.#make(revocation),
+    });
     this.#sweeping = setInterval(() => {
       this.#index.sweep(this.#now());
-      this.#noteLag();
+      this.#lag.note();
     }, SWEEP_EVERY).unref();
   }
 
@@ -159,7 +175,7 @@ export class RevocationService implements OnModuleDestroy {
    * live, whatever second it is.
    */
   async revokeSubject(sub: string, options: RevokeSubjectOptions = {}): Promise<Revoked> {
-    return this.#openEra('subject', sub, options);
+    return this.#openForSubject('subject', sub, options);
   }
 
   /**
@@ -170,7 +186,7 @@ export class RevocationService implements OnModuleDestroy {
     sub: string,
     options: RevokeSubjectOptions = {},
   ): Promise<Revoked & { readonly version: number }> {
-    const revoked = await this.#openEra('version', sub, options);
+    const revoked = await this.#openForSubject('version', sub, options);
     return { ...revoked, version: revoked.since.getTime() };
   }
 
@@ -204,7 +220,9 @@ export class RevocationService implements OnModuleDestroy {
    */
   async revokeAll(options: { readonly before?: Date } = {}): Promise<Revoked> {
     const instant = options.before?.getTime();
-    if (instant === undefined) return this.#openEra('everything');
+    if (instant === undefined) {
+      return this.#eras.open({ kind: 'everything', digest: '', exempt: undefined, lasts: LONGEST });
+    }
     const now = this.#now();
     if (!(instant >= 0 && instant <= now)) throw new TypeError('before is an instant of the past.');
     return this.#make({ kind: 'before', digest: '', since: instant, until: now + LONGEST });
@@ -220,7 +238,7 @@ export class RevocationService implements OnModuleDestroy {
   /** How the log stands. */
   health(): RevocationHealth {
     const { lag, isRecovering } = this.#feed;
-    const status = lag > this.#config.maxLag ? 'stale' : isRecovering ? 'recovering' : 'ok';
+    const status = this.#lag.isStale ? 'stale' : isRecovering ? 'recovering' : 'ok';
     return { status, lag, entries: this.#index.size };
   }
 
@@ -250,8 +268,8 @@ export class RevocationService implements OnModuleDestroy {
    * @internal
    * @throws RevocationError `ERR_REVOCATION_STALE`
    */
-  assertCurrent(onStale: OnStale = this.#config.onStale): void {
-    if (this.#feed.lag > this.#config.maxLag) this.#endure(onStale);
+  assertCurrent(onStale?: OnStale): void {
+    this.#lag.assertCurrent(onStale);
   }
 
   /** @internal Resolves once everything that was revoked before this call is known here. */
@@ -274,31 +292,16 @@ export class RevocationService implements OnModuleDestroy {
     );
   }
 
-  async #openEra(kind: 'everything'): Promise<Revoked>;
-  async #openEra(
+  async #openForSubject(
     kind: 'subject' | 'version',
     sub: string,
     options: RevokeSubjectOptions,
-  ): Promise<Revoked>;
-  async #openEra(
-    kind: 'subject' | 'version' | 'everything',
-    sub = '',
-    options: RevokeSubjectOptions = {},
   ): Promise<Revoked> {
     const issuer = this.#issuer(options);
-    if (kind !== 'everything') assertName('sub', sub);
-    const digest = kind === 'everything' ? '' : digestOf('subject', issuer, sub);
+    assertName('sub', sub);
+    const digest = digestOf('subject', issuer, sub);
     const exempt = this.#exemption(digest, issuer, options);
-    await this.#acknowledged(kind, this.#catchUp(CATCH_UP_WITHIN));
-    const now = this.#now();
-    // Higher than any a token can carry by now, although clocks disagree.
-    const since = Math.max(Math.floor(now), this.#index.latestEra + 1);
-    const until = since + (kind === 'everything' ? LONGEST : this.#horizon(issuer));
-    // First, or what is to be spared would be refused for a moment.
-    if (exempt !== undefined) {
-      await this.#make({ kind: 'exemption', digest: exempt, since, until });
-    }
-    return this.#make({ kind, digest, since, until });
+    return this.#eras.open({ kind, digest, exempt, lasts: this.#horizon(issuer) });
   }
 
   #exemption(
@@ -321,7 +324,8 @@ export class RevocationService implements OnModuleDestroy {
       const full = new StoreError('ERR_STORE_FULL', 'This instance can hold no more revocations.');
       await this.#acknowledged(kind, Promise.reject(full));
     }
-    await this.#acknowledged(kind, this.#feed.append(revocation));
+    const appended = withDeadline(this.#feed.append(revocation), APPEND_WITHIN, tooLate);
+    await this.#acknowledged(kind, appended);
     const { clock, events } = this.#surroundings;
     const at = new Date(clock.now());
     events.emit({ type: 'revocation.made', at, kind, digest, until: new Date(until) });
@@ -343,30 +347,7 @@ export class RevocationService implements OnModuleDestroy {
   }
 
   #catchUp(within: number): Promise<void> {
-    const late = (): StoreError =>
-      new StoreError('ERR_STORE_UNAVAILABLE', 'The revocation log did not answer in time.');
-    return withDeadline(this.#feed.catchUp(), within, late);
-  }
-
-  #endure(onStale: OnStale): void {
-    this.#noteLag();
-    if (onStale === 'acceptWithAlert') return;
-    throw new RevocationError(
-      'ERR_REVOCATION_STALE',
-      'The revocation log was not heard of for too long.',
-    );
-  }
-
-  #noteLag(): void {
-    const isStale = this.#feed.lag > this.#config.maxLag;
-    if (isStale === this.#isStale) return;
-    this.#isStale = isStale;
-    const { clock, events } = this.#surroundings;
-    const at = new Date(clock.now());
-    const { onStale } = this.#config;
-    events.emit(
-      isStale ? { type: 'revocation.stale', at, onStale } : { type: 'revocation.current', at },
-    );
+    return withDeadline(this.#feed.catchUp(), within, tooLate);
   }
 
   #issuer({ issuer = this.#config.issuer }: RevokeOptions): string {
@@ -374,10 +355,13 @@ export class RevocationService implements OnModuleDestroy {
     throw new TypeError('issuer is this service itself, or one of trust.');
   }
 
-  /** Milliseconds until no token of an issuer that was issued by now is accepted any more. */
+  /**
+   * Milliseconds until no token of an issuer that was issued by now is accepted any more, wherever the
+   * clock is as far ahead of this one as clocks may be.
+   */
   #horizon(issuer: string): number {
     const { maxLifetimes, leeway } = this.#config;
-    return ((maxLifetimes.get(issuer) ?? 0) + 2 * leeway) * 1000;
+    return ((maxLifetimes.get(issuer) ?? 0) + 2 * leeway) * 1000 + MAX_SKEW;
   }
 
   get #judgement(): { readonly now: number; readonly leeway: number } {
@@ -387,6 +371,10 @@ export class RevocationService implements OnModuleDestroy {
   #now(): number {
     return Math.floor(this.#surroundings.clock.now());
   }
+}
+
+function tooLate(): StoreError {
+  return new StoreError('ERR_STORE_UNAVAILABLE', 'The revocation log did not answer in time.');
 }
 
 /** The year 2286: milliseconds where seconds belong are beyond it. */
