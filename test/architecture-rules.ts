@@ -49,6 +49,7 @@ const RANKS: ReadonlyMap<string, number> = new Map([
   ['storage', 8],
   ['pkcs11', 8],
   ['testing', 9],
+  ['metrics', 9],
   ['config', 9],
   ['jwt-hardening.module-definition.ts', 10],
   ['jwt-hardening.module.ts', 11],
@@ -86,6 +87,7 @@ const PACKAGES: readonly {
     allowed: (path) => path.startsWith('storage/cache-manager/'),
   },
   { name: /^pkcs11js$/, allowed: (path) => path.startsWith('pkcs11/') },
+  { name: /^@opentelemetry\/api$/, allowed: (path) => path.startsWith('metrics/') },
   { name: /^@nestjs\/config$/, allowed: (path) => path === 'config/namespace.ts' },
   {
     name: /^@nestjs\/(?!config$)[^/]+$/,
