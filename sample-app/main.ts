@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 
 import { ConsoleLogger, Logger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { ConfigError, KeyError } from 'nest-jwt-hardening';
+import { ConfigError, KeyError, RevocationError } from 'nest-jwt-hardening';
 
 import { AppModule } from './app.module.js';
 import { banner } from './banner.js';
@@ -36,7 +36,7 @@ function explain(error: unknown): string | undefined {
     const lines = error.problems.map(({ path, problem, fix }) => `  ${path}: ${problem}. ${fix}.`);
     return ['ledger cannot start:', ...lines].join('\n');
   }
-  if (error instanceof KeyError) {
+  if (error instanceof KeyError || error instanceof RevocationError) {
     return `ledger cannot start:\n  ${error.code}: ${error.message} See docs/operations.md.`;
   }
   const { code } = error as NodeJS.ErrnoException;

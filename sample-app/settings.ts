@@ -1,4 +1,7 @@
+import { randomBytes } from 'node:crypto';
+
 import {
+  type ClientOptions,
   ConfigError,
   type ConfigProblem,
   type JwtHardeningOptions,
@@ -18,6 +21,9 @@ export abstract class Settings {
   abstract readonly jwt: JwtHardeningOptions;
 }
 
+/** The client that all tokens are issued to, as they say in `client_id`. */
+const CLIENT_ID = 'ledger-web';
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
@@ -30,8 +36,9 @@ export async function readSettings(env: Environment): Promise<Settings> {
   const httpAdapter = readChoice(env, problems, 'HTTP_ADAPTER', ['express', 'fastify']);
   const logFormat = readChoice(env, problems, 'LOG_FORMAT', ['pretty', 'json']);
   const storage = readStorage(env, problems);
+  const client = readClient(env, problems);
   const jwt = await readJwtOptions(
-    storage,
+    { storage, clients: [client] },
     { JWT_ISSUER: `http://localhost:${port}`, JWT_AUDIENCE: 'ledger-api', ...env },
     problems,
   );
@@ -61,16 +68,36 @@ function readStorage(env: Environment, problems: ConfigProblem[]): Storage | und
   }
 }
 
+/** Who may use `/oauth/revoke` and `/oauth/introspect`. Without a secret that anybody knows, nobody. */
+function readClient(env: Environment, problems: ConfigProblem[]): ClientOptions {
+  const secret = env['OAUTH_CLIENT_SECRET'] ?? randomBytes(32).toString('hex');
+  if (!/^[0-9a-f]{64}$/.test(secret)) {
+    problems.push({
+      path: 'OAUTH_CLIENT_SECRET',
+      problem: 'it is not 32 bytes in hexadecimal',
+      fix: 'Give what `openssl rand -hex 32` prints',
+    });
+  }
+  return {
+    clientId: CLIENT_ID,
+    authentication: { method: 'client_secret_basic', secrets: [secret] },
+    may: ['revoke', 'introspect'],
+  };
+}
+
 async function readJwtOptions(
-  storage: Storage | undefined,
+  {
+    storage,
+    clients,
+  }: { readonly storage: Storage | undefined; readonly clients: readonly ClientOptions[] },
   env: Environment,
   problems: ConfigProblem[],
 ): Promise<JwtHardeningOptions | undefined> {
   try {
     const options = await optionsFromEnvironment(env);
     // RFC 9068 §2.2: an access token names the client it was issued to.
-    const tokens = { ...options.tokens, clientId: 'ledger-web', requiredClaims: ['client_id'] };
-    return storage === undefined ? undefined : { ...options, tokens, storage };
+    const tokens = { ...options.tokens, clientId: CLIENT_ID, requiredClaims: ['client_id'] };
+    return storage === undefined ? undefined : { ...options, tokens, clients, storage };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     problems.push(...error.problems);

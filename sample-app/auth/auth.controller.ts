@@ -1,7 +1,14 @@
 import { randomBytes } from 'node:crypto';
 
 import { Body, Controller, HttpCode, Logger, Post, UnauthorizedException } from '@nestjs/common';
-import { Clock, Public, TokenService } from 'nest-jwt-hardening';
+import {
+  Clock,
+  CurrentToken,
+  Public,
+  RevocationService,
+  TokenService,
+  type VerifiedToken,
+} from 'nest-jwt-hardening';
 
 import { RequestId } from '../http/request-id.js';
 import { UserDirectory } from '../users/user-directory.js';
@@ -23,6 +30,7 @@ export class AuthController {
   constructor(
     private readonly users: UserDirectory,
     private readonly tokens: TokenService,
+    private readonly revocations: RevocationService,
     private readonly clock: Clock,
   ) {}
 
@@ -31,12 +39,9 @@ export class AuthController {
   @HttpCode(200)
   async login(@Body() body: unknown, @RequestId() requestId: string): Promise<TokenAnswer> {
     const { username, password } = readCredentials(body);
-    const user = await this.users.authenticate(username, password);
-    if (user === undefined) {
-      // Not the name: people type their password into the wrong field.
-      this.#logger.warn(`login.refused requestId=${requestId}`);
-      throw new UnauthorizedException({ error: 'invalid_grant' });
-    }
+    const authentication = await this.users.authenticate(username, password);
+    if (authentication === undefined) throw this.#refuse(requestId);
+    const { user } = authentication;
     const { token, expiresIn } = await this.tokens.sign({
       sub: user.name,
       scope: user.scopes,
@@ -46,11 +51,29 @@ export class AuthController {
       auth_time: Math.floor(this.clock.now() / 1000),
       amr: ['pwd'], // RFC 8176
     });
+    // A token that was signed while the password changed is newer than the end of all older ones.
+    if (!authentication.stillHolds()) throw this.#refuse(requestId);
     return {
       access_token: token,
       token_type: 'Bearer',
       expires_in: expiresIn,
       scope: user.scopes.join(' '),
     };
+  }
+
+  /** When it is answered, no token of the session is accepted here; elsewhere within a second. */
+  @Post('logout')
+  @HttpCode(204)
+  async logout(@CurrentToken() token: VerifiedToken): Promise<void> {
+    const { issuer, sessionId, tokenId, expiresAt } = token;
+    if (sessionId !== undefined) await this.revocations.revokeSession(sessionId, { issuer });
+    // A token of another service need not belong to a session: then it ends alone.
+    else await this.revocations.revokeToken(tokenId, expiresAt, { issuer });
+  }
+
+  #refuse(requestId: string): UnauthorizedException {
+    // Not the name: people type their password into the wrong field.
+    this.#logger.warn(`login.refused requestId=${requestId}`);
+    return new UnauthorizedException({ error: 'invalid_grant' });
   }
 }

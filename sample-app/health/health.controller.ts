@@ -5,6 +5,8 @@ import {
   KeyRingService,
   Public,
   type RemoteJwksStatus,
+  type RevocationHealth,
+  RevocationService,
   StorageHealth,
   TrustedIssuers,
 } from 'nest-jwt-hardening';
@@ -27,6 +29,13 @@ interface Health {
     /** How many keys are in each phase. */
     readonly keys: Readonly<Record<KeyDescription['phase'], number>>;
   };
+  readonly revocation: {
+    readonly status: RevocationHealth['status'];
+    /** Milliseconds since this instance knew all of the log. */
+    readonly lag_ms: number;
+    /** Revocations held in memory. */
+    readonly entries: number;
+  };
   readonly trusted_issuers: readonly Pick<RemoteJwksStatus, 'issuer' | 'state'>[];
 }
 
@@ -35,6 +44,7 @@ interface Health {
 export class HealthController {
   constructor(
     private readonly keyRing: KeyRingService,
+    private readonly revocations: RevocationService,
     private readonly storage: StorageHealth,
     private readonly trusted: TrustedIssuers,
   ) {}
@@ -51,16 +61,23 @@ export class HealthController {
 
   #read(): Health {
     const { status, lag, code } = this.keyRing.health();
+    const revocation = this.revocations.health();
     const storage = this.storage.status();
-    const isWell = status === 'ok' && storage.state === 'up';
+    const isStale = status === 'stale' || revocation.status === 'stale';
+    const isWell = status === 'ok' && revocation.status === 'ok' && storage.state === 'up';
     return {
-      status: status === 'stale' ? 'unavailable' : isWell ? 'ok' : 'degraded',
+      status: isStale ? 'unavailable' : isWell ? 'ok' : 'degraded',
       storage: { name: this.storage.name, ...storage, lag_ms: lag },
       key_ring: {
         mode: this.keyRing.rotates ? 'rotating' : 'static',
         status,
         problem: code,
         keys: this.#countKeys(),
+      },
+      revocation: {
+        status: revocation.status,
+        lag_ms: revocation.lag,
+        entries: revocation.entries,
       },
       trusted_issuers: this.trusted.status().map(({ issuer, state }) => ({ issuer, state })),
     };

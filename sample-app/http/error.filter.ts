@@ -6,7 +6,7 @@ import {
   Logger,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { KeyError, StoreError } from 'nest-jwt-hardening';
+import { KeyError, RevocationError, StoreError } from 'nest-jwt-hardening';
 
 import { REQUEST_ID } from './request-id.js';
 
@@ -28,6 +28,9 @@ const HEADERS: Readonly<Record<number, Readonly<Record<string, string>>>> = {
   401: { 'WWW-Authenticate': 'Bearer' },
   503: { 'Retry-After': '5' },
 };
+
+/** What a part of the service that is away looks like: nothing is wrong with the request. */
+const OUTAGES = [KeyError, RevocationError, StoreError];
 
 /** Every error is `{"error": code}`. What the framework would say quotes the request, and itself. */
 @Catch()
@@ -61,7 +64,7 @@ export function errorBody(status: number): object {
 
 function answerTo(exception: unknown): ErrorAnswer {
   // What an operator can be told of keys was turned into its own answer where it happened.
-  if (exception instanceof KeyError || exception instanceof StoreError) {
+  if (OUTAGES.some((kind) => exception instanceof kind)) {
     const body = { error: 'temporarily_unavailable' };
     return { status: 503, body, headers: HEADERS[503] ?? {} };
   }

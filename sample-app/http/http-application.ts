@@ -1,4 +1,5 @@
-import type { IncomingHttpHeaders } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import { parse as parseForm } from 'node:querystring';
 
 import type { INestApplication } from '@nestjs/common';
 import { ExpressAdapter } from '@nestjs/platform-express';
@@ -8,8 +9,8 @@ import { errorBody } from './error.filter.js';
 import { chooseRequestId, REQUEST_ID } from './request-id.js';
 
 /**
- * HTTP as the application wants it on either platform: an id on every answer, only JSON is read,
- * and nothing says what the server is made of.
+ * HTTP as the application wants it on either platform: an id on every answer, only JSON is read
+ * (and forms where RFC 7009 and 7662 ask for them), and nothing says what the server is made of.
  */
 
 export type HttpAdapterName = 'express' | 'fastify';
@@ -18,12 +19,14 @@ export type HttpAdapterName = 'express' | 'fastify';
 type FastifyExchange = Parameters<Parameters<FastifyAdapter['setOnRequestHook']>[0]>;
 
 const MAX_BODY_BYTES = 16 * 1024;
+const FORM = 'application/x-www-form-urlencoded';
 
 /** How Nest creates the application; tests do it in the same way. */
 export const APPLICATION_OPTIONS = {
   // We say what is wrong ourselves, without a stack trace.
   abortOnError: false,
-  // No HTML form: another site could post it with the user's cookies.
+  // No HTML form but where a client shows a secret of its own: another site could post it with the
+  // user's cookies.
   bodyParser: false,
 } as const;
 
@@ -36,6 +39,11 @@ export function configureHttp(app: INestApplication): void {
   const adapter: unknown = app.getHttpAdapter();
   if (adapter instanceof ExpressAdapter) {
     adapter.useBodyParser('json', false, { limit: MAX_BODY_BYTES });
+    adapter.useBodyParser('urlencoded', false, {
+      limit: MAX_BODY_BYTES,
+      extended: false,
+      type: ({ url, headers }: IncomingMessage) => takesForms(url) && isForm(headers),
+    });
   }
   app.enableShutdownHooks();
 }
@@ -71,8 +79,19 @@ function newFastifyAdapter(): FastifyAdapter {
   adapter.useBodyParser('application/json', false, limit, (request, body, done) =>
     body.length === 0 ? done(null) : parseJson(request, body.toString('utf8'), done),
   );
+  adapter.useBodyParser(FORM, false, limit, ({ url }, body, done) =>
+    done(null, takesForms(url) ? parseForm(body.toString('utf8')) : undefined),
+  );
   adapter.useBodyParser('*', false, limit, (_request, _body, done) => done(null));
   return adapter;
+}
+
+function takesForms(url = ''): boolean {
+  return url.startsWith('/oauth/');
+}
+
+function isForm({ 'content-type': type = '' }: IncomingHttpHeaders): boolean {
+  return type.split(';', 1)[0]?.trim().toLowerCase() === FORM;
 }
 
 /** What every answer starts with; a route that may be cached says so itself. */

@@ -192,6 +192,7 @@ describe.each(ADAPTERS)('the sample app on %s', (adapter) => {
     ['GET', '/admin/users'],
     ['GET', '/admin/keys'],
     ['POST', '/admin/keys/rotate'],
+    ['POST', '/admin/revocations'],
   ])('%s %s', (method, path) => {
     it.each(['alice', 'carol'])('refuses %s, who has not the role', async (user) => {
       const answer = await send(ledger.url, path, { method, ...as(user) });
@@ -205,6 +206,9 @@ describe.each(ADAPTERS)('the sample app on %s', (adapter) => {
     ['GET', '/admin/users'],
     ['GET', '/admin/keys'],
     ['POST', '/admin/keys/rotate'],
+    ['POST', '/admin/revocations'],
+    ['POST', '/auth/logout'],
+    ['POST', '/auth/password'],
   ])('%s %s refuses a request without a token (RFC 6750 §3.1)', async (method, path) => {
     const answer = await send(ledger.url, path, { method });
     expect(answer).toMatchObject({ status: 401, body: '{"error":"unauthorized"}' });
@@ -288,6 +292,7 @@ describe.each(ADAPTERS)('the sample app on %s', (adapter) => {
         problem: null,
         keys: { published: 1, signing: 1, verifying: 0, compromised: 0 },
       },
+      revocation: { status: 'ok', lag_ms: expect.any(Number), entries: 0 },
       trusted_issuers: [],
     });
   });
@@ -434,7 +439,9 @@ describe.each(ADAPTERS)('the sample app on %s when something breaks', (adapter) 
       override: (builder) =>
         builder
           .overrideProvider(UserDirectory)
-          .useValue({ authenticate: () => Promise.resolve(alice) })
+          .useValue({
+            authenticate: () => Promise.resolve({ user: alice, stillHolds: () => true }),
+          })
           .overrideProvider(TokenService)
           .useValue({ sign: () => Promise.reject(error) }),
     });

@@ -8,7 +8,8 @@ import {
   configureHttp,
   newHttpAdapter,
 } from '../../sample-app/http/http-application.js';
-import { readSettings } from '../../sample-app/settings.js';
+import type { Storage } from '../../lib/storage/storage.js';
+import { readSettings, type Settings } from '../../sample-app/settings.js';
 import { type AdapterName, ISSUER } from '../support/guarded-app.js';
 import { recordOutput } from '../support/witness.js';
 
@@ -21,6 +22,8 @@ export interface RunningLedger {
 
 export interface LedgerOptions {
   readonly env?: Readonly<Record<string, string>>;
+  /** @defaultValue what the environment says */
+  readonly storage?: Storage;
   /** Replaces providers before the application is built. */
   readonly override?: (builder: TestingModuleBuilder) => unknown;
 }
@@ -28,9 +31,19 @@ export interface LedgerOptions {
 /** Starts the sample app in this process, put together as its `main.ts` does. */
 export async function startLedger(
   adapter: AdapterName,
-  { env = {}, override }: LedgerOptions = {},
+  { env = {}, storage, override }: LedgerOptions = {},
 ): Promise<RunningLedger> {
-  const settings = await readSettings({ JWT_ISSUER: ISSUER, HTTP_ADAPTER: adapter, ...env });
+  const { port, httpAdapter, logFormat, jwt } = await readSettings({
+    JWT_ISSUER: ISSUER,
+    HTTP_ADAPTER: adapter,
+    ...env,
+  });
+  const settings: Settings = {
+    port,
+    httpAdapter,
+    logFormat,
+    jwt: storage === undefined ? jwt : { ...jwt, storage },
+  };
   const builder = Test.createTestingModule({ imports: [AppModule.with(settings)] });
   const lines: string[] = [];
   const take = (...message: readonly unknown[]): void => {
@@ -55,6 +68,6 @@ export async function startLedger(
   );
   configureHttp(app);
   await app.listen(0, '127.0.0.1');
-  const { port } = app.getHttpServer().address() as AddressInfo;
-  return { url: `http://127.0.0.1:${port}`, logs: () => lines, close: () => app.close() };
+  const address = app.getHttpServer().address() as AddressInfo;
+  return { url: `http://127.0.0.1:${address.port}`, logs: () => lines, close: () => app.close() };
 }

@@ -69,6 +69,40 @@ describe('the settings of the sample app', () => {
     expect(jwt.keys?.signingKey).toEqual(jwk);
   });
 
+  it('register the client of the OAuth endpoints with its secret', async () => {
+    const OAUTH_CLIENT_SECRET = '0123456789abcdef'.repeat(4);
+    const { jwt } = await readSettings({ OAUTH_CLIENT_SECRET });
+    expect(jwt.clients).toEqual([
+      {
+        clientId: 'ledger-web',
+        authentication: { method: 'client_secret_basic', secrets: [OAUTH_CLIENT_SECRET] },
+        may: ['revoke', 'introspect'],
+      },
+    ]);
+  });
+
+  it('give that client a secret nobody knows when none is configured', async () => {
+    const secrets = await Promise.all(
+      [1, 2].map(async () => {
+        const { jwt } = await readSettings({});
+        const [client] = jwt.clients ?? [];
+        return client?.authentication.method === 'client_secret_basic'
+          ? client.authentication.secrets[0]
+          : undefined;
+      }),
+    );
+    expect(new Set(secrets).size).toBe(2);
+    expect(secrets.every((secret) => /^[0-9a-f]{64}$/.test(String(secret)))).toBe(true);
+  });
+
+  it.each(['', 'secret', 'A'.repeat(64), 'g'.repeat(64), '0'.repeat(63)])(
+    'refuse OAUTH_CLIENT_SECRET=%j',
+    async (OAUTH_CLIENT_SECRET) => {
+      const problems = await problemsOf({ OAUTH_CLIENT_SECRET });
+      expect(problems.map(({ path }) => path)).toEqual(['OAUTH_CLIENT_SECRET']);
+    },
+  );
+
   it('list the problems of all variables at once, our own and the library’s', async () => {
     const problems = await problemsOf({
       PORT: 'http',
