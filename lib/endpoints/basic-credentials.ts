@@ -11,8 +11,7 @@ export interface BasicCredentials {
 const BASIC = /^basic ([A-Za-z0-9+/]+={0,2})$/i;
 
 /** RFC 6749 §A.1 and §A.2: both consist of printable ASCII, so no other escape can be right. */
-const ENCODED = /^(?:[\x20-\x24\x26-\x7e]|%[2-7][0-9a-f])+$/i;
-const PRINTABLE = /^[\x20-\x7e]+$/;
+const ENCODED = /^(?:[\x20-\x24\x26-\x7e]|%[2-6][0-9a-f]|%7[0-9a-e])+$/i;
 
 /** `undefined` for another scheme, and for whatever is malformed. */
 export function readBasicCredentials(authorization: string): BasicCredentials | undefined {
@@ -29,7 +28,5 @@ export function readBasicCredentials(authorization: string): BasicCredentials | 
 }
 
 function decode(part: string): string | undefined {
-  if (!ENCODED.test(part)) return undefined;
-  const text = decodeURIComponent(part.replaceAll('+', ' '));
-  return PRINTABLE.test(text) ? text : undefined;
+  return ENCODED.test(part) ? decodeURIComponent(part.replaceAll('+', ' ')) : undefined;
 }

@@ -64,6 +64,7 @@ describe.each(ADAPTERS)('client_secret_basic on %s', (adapter) => {
 
   // The first letter escaped, so that the length calls for padding.
   const PADDED = basicOf(`%73hop:${SECRET}`).authorization;
+  const RAW_PLUS = encodeURIComponent(ODD).replace('%2B', '+');
   const URL_ALPHABET = inBothAlphabets().replaceAll('+', '-').replaceAll('/', '_');
   const base64 = (text: string): string => Buffer.from(text).toString('base64');
   it.each<readonly [rule: string, authorization: string]>([
@@ -86,6 +87,8 @@ describe.each(ADAPTERS)('client_secret_basic on %s', (adapter) => {
     ['an encoded NUL behind the id', basicOf(`shop%00:${SECRET}`).authorization],
     ['a line feed behind the secret', basicOf(`shop:${SECRET}\n`).authorization],
     ['a space behind the secret', basicOf(`shop:${SECRET}+`).authorization],
+    ['a plus sign as it is', basicOf(`${encodeURIComponent(ODD_ID)}:${RAW_PLUS}`).authorization],
+    ['an escape of no character', basicOf(`shop:${SECRET}%7f`).authorization],
     ['half an escape', basicOf(`shop:${SECRET}%4`).authorization],
     ['an escape that is none', basicOf(`shop:${SECRET}%zz`).authorization],
     ['an overlong escape', basicOf(`shop:${SECRET}%c0%80`).authorization],
