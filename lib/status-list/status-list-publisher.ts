@@ -2,7 +2,8 @@ import { hash } from 'node:crypto';
 
 import type { Clock } from '../kernel/clock.js';
 import type { KeyRingService } from '../keys/key-ring.service.js';
-import type { AllocatedList, RevocationTest } from './allocated-list.js';
+import type { RevocableNames } from '../revocation/revocable-token.js';
+import type { AllocatedList } from './allocated-list.js';
 import type { AllocationBook } from './allocation-book.js';
 import { signStatusList } from './list-signature.js';
 import { closesAt, formatListName, parseListName } from './list-name.js';
@@ -30,7 +31,7 @@ export interface PublicationSources {
 
 /** What is known of revocations. */
 export interface RevocationSource {
-  readonly isRevoked: RevocationTest;
+  isRevoked(token: RevocableNames): boolean;
   /** @throws RevocationError when too long nothing was heard of the log */
   assertCurrent(): void;
   /** Resolves once all that was in the log has been read. */
@@ -124,20 +125,25 @@ export class StatusListPublisher {
   }
 
   async #refresh(list: AllocatedList): Promise<Standing> {
-    const { clock, revocations } = this.#sources;
+    const { clock } = this.#sources;
     const known = this.#standing.get(list);
     const now = clock.now();
     if (known !== undefined && this.#isFresh(known, now)) {
       const sinceLook = now - known.checkedAt;
       if (sinceLook >= 0 && sinceLook < LOOK_EVERY) return known;
-      await list.judge(revocations.isRevoked);
+      await this.#judge(list);
       if (list.revision === known.revision && this.#isFresh(known, now)) {
         return this.#keep(list, { ...known, checkedAt: now });
       }
     } else {
-      await list.judge(revocations.isRevoked);
+      await this.#judge(list);
     }
     return this.#keep(list, await this.#sign(list, now));
+  }
+
+  #judge(list: AllocatedList): Promise<void> {
+    const { revocations } = this.#sources;
+    return list.judge((token) => revocations.isRevoked(token));
   }
 
   #keep(list: AllocatedList, standing: Standing): Standing {
