@@ -13,6 +13,7 @@ import {
 import { newPrivateJwk } from '../support/token-mother.js';
 import { recordSecret } from '../support/witness.js';
 import { tokenOf } from '../sample-app/log-in.js';
+import { postForm } from '../sample-app/post-form.js';
 
 /** The sample app as `npm start` runs it: built, in a process of its own, driven from outside. */
 
@@ -31,6 +32,11 @@ afterAll(closeConnections);
 
 function startLedger(env: Readonly<Record<string, string>>): Promise<RunningProcess> {
   return startProcess({ args: [MAIN], cwd: ROOT, env, readyWhen: READY });
+}
+
+function claimsOf(token: string): Record<string, unknown> {
+  const [, payload = ''] = token.split('.');
+  return JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')) as Record<string, unknown>;
 }
 
 function requestIdOf({ headers }: Answer): string {
@@ -131,13 +137,20 @@ describe.each(ADAPTERS)('the built sample app on %s', (adapter) => {
 
 describeWithRedis('two of the built sample app on one Redis', () => {
   const encryptionKey = randomBytes(32).toString('base64url');
+  const clientSecret = randomBytes(32).toString('hex');
   let redis: RedisServer;
   let first: string;
   let second: string;
   beforeAll(async () => {
     recordSecret(encryptionKey);
+    recordSecret(clientSecret);
     redis = await startRedis();
-    const env = { PORT: '0', REDIS_URL: redis.url, JWT_KEY_ENCRYPTION_KEY: encryptionKey };
+    const env = {
+      PORT: '0',
+      REDIS_URL: redis.url,
+      JWT_KEY_ENCRYPTION_KEY: encryptionKey,
+      OAUTH_CLIENT_SECRET: clientSecret,
+    };
     const ledgers = await Promise.all(
       ADAPTERS.map((adapter) =>
         startLedger({ ...env, HTTP_ADAPTER: adapter, JWT_ISSUER: 'http://localhost' }),
@@ -195,6 +208,94 @@ describeWithRedis('two of the built sample app on one Redis', () => {
     expect(header).toMatchObject({ alg: 'A256GCMKW', enc: 'A256GCM', typ: 'key-ring+jwe' });
   });
 
+  const statusOf = async (url: string, token: string): Promise<number> =>
+    (await send(url, '/me', { token })).status;
+  /** SEMANTICS 3: an instance that hears of a revocation refuses within a second. */
+  const refusedOn = (url: string, token: string): Promise<void> =>
+    eventually('it is refused', async () => (await statusOf(url, token)) === 401, 1_000);
+  const post = (url: string, path: string, token: string, body?: unknown): Promise<Answer> =>
+    send(url, path, { method: 'POST', token, body });
+
+  it('log out everywhere: the session ends on both, the user’s other session goes on', async () => {
+    const [phone, laptop] = [await tokenOf(first, 'alice'), await tokenOf(second, 'alice')];
+    expect(await statusOf(second, phone)).toBe(200);
+    expect((await post(first, '/auth/logout', phone)).status).toBe(204);
+    expect(await statusOf(first, phone)).toBe(401);
+    await refusedOn(second, phone);
+    expect(await Promise.all([first, second].map((url) => statusOf(url, laptop)))).toEqual([
+      200, 200,
+    ]);
+  });
+
+  it.each([
+    ['a token', ['jti', 'exp']],
+    ['a session', ['sid']],
+    ['a subject', ['sub']],
+  ])('end %s of somebody else at an admin’s word', async (_what, names) => {
+    const [admin, bob] = [await tokenOf(first, 'admin'), await tokenOf(second, 'bob')];
+    const order = Object.fromEntries(names.map((name) => [name, claimsOf(bob)[name]]));
+    expect((await post(second, '/admin/revocations', bob, order)).status).toBe(403);
+    expect((await post(first, '/admin/revocations', admin, order)).status).toBe(202);
+    expect(await statusOf(first, bob)).toBe(401);
+    await refusedOn(second, bob);
+    // Even of the same second: what is issued afterwards lives, wherever it is issued.
+    const later = await tokenOf(second, 'bob');
+    expect([await statusOf(first, later), await statusOf(second, later)]).toEqual([200, 200]);
+  });
+
+  it('end every other session of a user whose password changes, on both', async () => {
+    const [own, other] = [await tokenOf(first, 'carol'), await tokenOf(second, 'carol')];
+    const change = { password: 'carol-demo', new_password: 'carol-knows-better' };
+    expect((await post(first, '/auth/password', own, change)).status).toBe(204);
+    expect(await statusOf(first, other)).toBe(401);
+    await refusedOn(second, other);
+    expect([await statusOf(first, own), await statusOf(second, own)]).toEqual([200, 200]);
+  });
+
+  it('answer each other’s OAuth clients', async () => {
+    const token = await tokenOf(first, 'alice');
+    const ask = async (url: string): Promise<unknown> => {
+      const client = { secret: clientSecret };
+      return JSON.parse((await postForm(`${url}/oauth/introspect`, { token }, client)).body);
+    };
+    expect(await ask(second)).toMatchObject({ active: true, sub: 'alice' });
+    const { status } = await postForm(`${first}/oauth/revoke`, { token }, { secret: clientSecret });
+    expect(status).toBe(200);
+    expect(await ask(first)).toEqual({ active: false });
+    await refusedOn(second, token);
+  });
+
+  it('show in health and metrics that they keep up', async () => {
+    for (const url of [first, second]) {
+      const { revocation } = JSON.parse((await send(url, '/health')).body) as {
+        readonly revocation: { readonly status: string; readonly entries: number };
+      };
+      expect(revocation).toMatchObject({ status: 'ok', lag_ms: expect.any(Number) });
+      expect(revocation.entries).toBeGreaterThan(0);
+      const { body } = await send(url, '/metrics');
+      expect(body).toMatch(/^jwt_revocation_entries [1-9]/m);
+      expect(body).toMatch(/^jwt_storage_up 1$/m);
+    }
+  });
+
+  it('leave in Redis no name of who was logged out', async () => {
+    const log = JSON.stringify(await redis.command('XRANGE', 'ledger:{log}:entries', '-', '+'));
+    expect(log.length).toBeGreaterThan(100);
+    expect(log).not.toMatch(/alice|bob|carol|admin/);
+    const sid = String(claimsOf(await tokenOf(first, 'alice'))['sid']);
+    expect(log).not.toContain(sid);
+  });
+
+  it('end everything, the word of the admin included, and go on', async () => {
+    const [admin, alice] = [await tokenOf(first, 'admin'), await tokenOf(second, 'alice')];
+    expect((await post(first, '/admin/revocations', admin, { all: true })).status).toBe(202);
+    expect([await statusOf(first, admin), await statusOf(first, alice)]).toEqual([401, 401]);
+    await refusedOn(second, admin);
+    await refusedOn(second, alice);
+    const later = await tokenOf(second, 'alice');
+    expect([await statusOf(first, later), await statusOf(second, later)]).toEqual([200, 200]);
+  });
+
   it('ask for the key that seals theirs, and say what a bad Redis URL looks like', async () => {
     const cases = [
       [{ REDIS_URL: redis.url }, /JWT_KEY_ENCRYPTION_KEY: it is missing/],
@@ -212,6 +313,41 @@ describeWithRedis('two of the built sample app on one Redis', () => {
       expect(stderr.trim().split('\n')).toHaveLength(2);
     }
   });
+});
+
+describeWithRedis('the built sample app when its Redis is gone', () => {
+  it('promises no logout, then judges no token: 503 with Retry-After, never 401', async () => {
+    const encryptionKey = randomBytes(32).toString('base64url');
+    recordSecret(encryptionKey);
+    const redis = await startRedis();
+    const env = { PORT: '0', REDIS_URL: redis.url, JWT_KEY_ENCRYPTION_KEY: encryptionKey };
+    const url = (await startLedger(env)).match[1] ?? '';
+    const token = await tokenOf(url, 'alice');
+    await redis.kill();
+
+    const logout = await send(url, '/auth/logout', { method: 'POST', token });
+    expect(logout).toMatchObject({ status: 503, body: '{"error":"temporarily_unavailable"}' });
+    expect(logout.headers['retry-after']).toBe('5');
+    // `outage.maxLag` is 5 s, counted by keys and by revocations each on their own.
+    const statuses = new Set<number>();
+    const isStale = async (): Promise<boolean> => {
+      statuses.add((await send(url, '/me', { token })).status);
+      const { body } = await send(url, '/health');
+      const { revocation } = JSON.parse(body) as { readonly revocation: { status: string } };
+      return statuses.has(503) && revocation.status === 'stale';
+    };
+    await eventually('it is stale', isStale, 15_000);
+    expect([...statuses].toSorted()).toEqual([200, 503]);
+    const health = await send(url, '/health');
+    expect(health.status).toBe(503);
+    expect(JSON.parse(health.body)).toMatchObject({ status: 'unavailable' });
+    expect((await send(url, '/metrics')).body).toMatch(/^jwt_revocation_stale 1$/m);
+
+    await redis.restart();
+    await eventually('it is back', async () => (await send(url, '/me', { token })).status === 200);
+    expect((await send(url, '/auth/logout', { method: 'POST', token })).status).toBe(204);
+    await redis.stop();
+  }, 60_000);
 });
 
 describe('the built sample app in a bad environment', () => {
