@@ -246,7 +246,9 @@ function readOrigins(reader: OptionReader, path: string): readonly string[] | un
     typeof text === 'string' &&
     URL.canParse(text) &&
     documentUrlFault(new URL(text)) === undefined &&
-    new URL(text).origin === text;
+    new URL(text).origin === text &&
+    // Nothing is matched by it: every token would be refused.
+    !text.includes('*');
   if (list.length > 0 && list.every(isOrigin)) return [...new Set(list)];
   reader.refuse(path, "Write a list of https origins, such as ['https://login.example.com']");
   return [];

@@ -4,13 +4,8 @@ import type { RevocableNames } from '../revocation/revocable-token.js';
 import type { Revocation } from '../revocation/revocation-entry.js';
 import type { RevocationEntry } from '../revocation/revocation-log.js';
 import { type Allocation, MAX_LIST_SIZE, writeAllocation } from './allocation-entry.js';
-import {
-  AllocatedToken,
-  AllocationPage,
-  beginningOf,
-  fitsPage,
-  MAX_KEYS,
-} from './allocation-page.js';
+import { AllocatedToken, AllocationPage, fitsPage, MAX_KEYS } from './allocation-page.js';
+import { DigestBeginnings } from './digest-beginnings.js';
 import type { ListName } from './list-name.js';
 
 /** Whether a revocation concerns a token, at this instant. */
@@ -31,7 +26,7 @@ const MAX_BEGINNINGS = 10_000;
 /** Which rows have to be judged anew. */
 interface Pending {
   /** How the digests begin that revocations named. */
-  readonly beginnings: Set<number>;
+  readonly beginnings: DigestBeginnings;
   /** Also those that were found revoked: an exemption may have come late. */
   revoked: 'judge' | 'leave';
   everything: 'judge' | 'leave';
@@ -111,7 +106,7 @@ export class AllocatedList {
       case 'subject':
       case 'version':
         if (pending.beginnings.size >= MAX_BEGINNINGS) pending.everything = 'judge';
-        else pending.beginnings.add(beginningOf(digest));
+        else pending.beginnings.add(digest);
         break;
       case 'exemption':
         pending.revoked = 'judge';
@@ -209,7 +204,7 @@ export class AllocatedList {
 }
 
 function nothingPending(): Pending {
-  return { beginnings: new Set(), revoked: 'leave', everything: 'leave' };
+  return { beginnings: new DigestBeginnings(), revoked: 'leave', everything: 'leave' };
 }
 
 function hasBit(bits: Buffer, index: number): boolean {

@@ -1,6 +1,7 @@
 import type { RevocableNames } from '../revocation/revocable-token.js';
 import { formatDigest, TableDigest } from '../revocation/table-digest.js';
 import type { Allocation } from './allocation-entry.js';
+import type { DigestBeginnings } from './digest-beginnings.js';
 
 /*
  * A row, in words of 32 bits: three for each digest (30, 30 and 18 bits, with 14 bits to spare), one
@@ -87,7 +88,7 @@ export class AllocationPage {
   }
 
   /** Whether the token, its subject or its session may be one of those whose digests begin so. */
-  concerns(row: number, beginnings: ReadonlySet<number>): boolean {
+  concerns(row: number, beginnings: DigestBeginnings): boolean {
     return (
       beginnings.has(this.#word(row, TOKEN)) ||
       beginnings.has(this.#word(row, SUBJECT)) ||
@@ -168,12 +169,6 @@ export class AllocatedToken implements RevocableNames {
   get era(): number {
     return this.page.eraOf(this.row);
   }
-}
-
-/** What `AllocationPage.concerns` compares: the first 30 bits. */
-export function beginningOf(digest: string): number {
-  digests.parse(digest);
-  return digests.first;
 }
 
 function putDigest(words: Uint32Array, at: number, digest: string, spare: number): void {
