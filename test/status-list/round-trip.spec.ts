@@ -1,3 +1,5 @@
+import type { ServerResponse } from 'node:http';
+
 import { SecurityEvents } from '../../lib/events/security-events.js';
 import { RemoteJwks } from '../../lib/keys/remote/remote-jwks.js';
 import { RevocationService } from '../../lib/revocation/revocation.service.js';
@@ -49,16 +51,18 @@ describe('one service issues, another one verifies', () => {
     const parts = { revocations, subjects: null, statusLists: null };
     const standing = new TokenStanding({ ...parts, allocator: lists });
     const issuing = new TokenService(config.tokens, { keyRing, trusted, standing, clock, events });
+    const publish = async (name: string, response: ServerResponse): Promise<void> => {
+      const list = await lists.read(name);
+      response.writeHead(200, { 'content-type': 'application/statuslist+jwt' });
+      response.end(list?.body);
+    };
     server.answer = (request, response) => {
       const path = request.url ?? '';
       if (path === '/jwks') {
         sendJson(JSON.parse(keyRing.jwks().body))(request, response);
         return;
       }
-      void lists.read(path.slice(path.lastIndexOf('/') + 1)).then((list) => {
-        response.writeHead(200, { 'content-type': 'application/statuslist+jwt' });
-        response.end(list?.body);
-      });
+      void publish(path.slice(path.lastIndexOf('/') + 1), response);
     };
 
     const freshness = { cacheFor: 60_000, staleFor: 60_000, cooldown: 1_000 };
