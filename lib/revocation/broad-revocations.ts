@@ -1,9 +1,11 @@
-import type { Revocation } from './revocation-entry.js';
+import { DIGEST_LENGTH, type Revocation } from './revocation-entry.js';
 
 /** What revokes more than a table has entries for. */
 export type BroadKind = 'key' | 'everything' | 'before';
 
 type BroadRevocation = Revocation & { readonly kind: BroadKind };
+
+const DIGEST = new RegExp(`^[A-Za-z0-9_-]{${DIGEST_LENGTH}}$`);
 
 /** Keys looked at per sweep. */
 const SWEPT_AT_ONCE = 1_000;
@@ -36,9 +38,13 @@ export class BroadRevocations {
   /**
    * Adds what has not ended; of two the later `since` and the later `until` stay.
    * @returns whether that changed anything
+   * @throws TypeError for a digest that is none
    */
   add(revocation: BroadRevocation, now: number): boolean {
     const { kind, digest, since, until } = revocation;
+    if (kind === 'key' ? !DIGEST.test(digest) : digest !== '') {
+      throw new TypeError('The digest of a key has 13 characters of base64url, another has none.');
+    }
     if (until <= now) return false;
     const held = this.#held[kind];
     const old = held.get(digest);

@@ -1,18 +1,15 @@
 import { type BroadKind, BroadRevocations } from './broad-revocations.js';
 import type { Revocation, RevocationKind } from './revocation-entry.js';
-import { DIGEST_LENGTH } from './revocation-entry.js';
 import { RevocationTable } from './revocation-table.js';
 
 /** Kinds that can have millions of entries; each has a table of its own, so an empty one costs nothing. */
 export type TabledKind = 'token' | 'session' | 'subject' | 'version' | 'exemption';
 
-const DIGEST = new RegExp(`^[A-Za-z0-9_-]{${DIGEST_LENGTH}}$`);
-
 /** Their `since` is an era. */
 const ERAS: readonly RevocationKind[] = ['subject', 'version', 'everything'];
 
 /** Slots of tables that one sweep looks at, and may lay out anew: a millisecond or two. */
-const SLOTS_PER_SWEEP = 30_000;
+const SLOTS_PER_SWEEP = 20_000;
 
 /**
  * What is revoked, in the memory of this process, so that every request can be judged without asking
@@ -64,21 +61,17 @@ export class RevocationIndex {
    * @throws TypeError for a digest that is none, and instants that are no whole numbers
    */
   add(revocation: Revocation, now: number): void {
-    const { kind, digest, since, until } = revocation;
-    expectDigest(kind, digest);
+    const { kind, since, until } = revocation;
     if (!Number.isSafeInteger(since) || !Number.isSafeInteger(until)) {
       throw new TypeError('The instants of a revocation are whole milliseconds.');
     }
-    let changed = false;
-    if (ERAS.includes(kind) && since > this.#latestEra) {
-      this.#latestEra = since;
-      changed = true;
-    }
     const instant = Math.floor(now);
-    const added = isTabled(revocation)
-      ? this.#tables[revocation.kind].add(revocation, instant)
-      : isBroad(revocation) && this.#broad.add(revocation, instant);
-    if (changed || added) this.#generation++;
+    const isNew = isBroad(revocation)
+      ? this.#broad.add(revocation, instant)
+      : this.#tableOf(kind)?.add(revocation, instant) === true;
+    const isLater = ERAS.includes(kind) && since > this.#latestEra;
+    if (isLater) this.#latestEra = since;
+    if (isNew || isLater) this.#generation++;
   }
 
   /** `since` of the entry that counts now; `undefined` if there is none, also for what is no digest. */
@@ -107,8 +100,13 @@ export class RevocationIndex {
    */
   holds(revocation: Revocation, now: number): boolean {
     const instant = Math.floor(now);
-    if (isTabled(revocation)) return this.#tables[revocation.kind].holds(revocation, instant);
-    return isBroad(revocation) && this.#broad.holds(revocation, instant);
+    if (isBroad(revocation)) return this.#broad.holds(revocation, instant);
+    return this.#tableOf(revocation.kind)?.holds(revocation, instant) === true;
+  }
+
+  #tableOf(kind: RevocationKind): RevocationTable | undefined {
+    const tables: Partial<Record<RevocationKind, RevocationTable>> = this.#tables;
+    return tables[kind];
   }
 
   /**
@@ -139,18 +137,6 @@ export class RevocationIndex {
 const TABLED: readonly TabledKind[] = ['subject', 'version', 'session', 'exemption', 'token'];
 const BROAD: readonly RevocationKind[] = ['key', 'everything', 'before'];
 
-function isTabled(
-  revocation: Revocation,
-): revocation is Revocation & { readonly kind: TabledKind } {
-  return TABLED.some((kind) => kind === revocation.kind);
-}
-
 function isBroad(revocation: Revocation): revocation is Revocation & { readonly kind: BroadKind } {
   return BROAD.includes(revocation.kind);
-}
-
-function expectDigest(kind: RevocationKind, digest: string): void {
-  const isNameless = kind === 'everything' || kind === 'before';
-  if (isNameless ? digest === '' : DIGEST.test(digest)) return;
-  throw new TypeError('A revocation names what it is of by a digest.');
 }

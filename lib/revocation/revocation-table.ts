@@ -46,10 +46,10 @@ const SLOT_MASK = SLOT_RANGE - 1;
 const FULL = 0.9;
 /** It gets the smallest size of its own scale that leaves it no fuller than this. */
 const ROOMY = 0.85;
-const LOG_GROWTH = Math.log(1.125);
+const LOG_GROWTH = Math.log(1.1);
 
 /**
- * Digests with an instant and an end, at 16 bytes each and a ninth to a quarter of that for room. An
+ * Digests with an instant and an end, at 16 bytes each and a ninth to a fifth of that for room. An
  * entry that has ended is not found; `sweep` clears it away.
  *
  * Open addressing with linear probing in 1024 segments. No call touches more than one of them, so
@@ -365,7 +365,7 @@ function ageOf(since: number, now: number): number {
 function pagesFor(entries: number, segment: number): number {
   if (entries === 0) return 0;
   const least = entries / ROOMY / PAGE_SLOTS;
-  // Each scale grows by an eighth from size to size, and the scales lie evenly between one another.
+  // Each scale grows by a tenth from size to size, and the scales lie evenly between one another.
   const offset = segment / SEGMENTS;
   const step = Math.ceil(Math.log(least) / LOG_GROWTH - offset);
   return Math.ceil(Math.exp((step + offset) * LOG_GROWTH));

@@ -1,11 +1,12 @@
 /**
  * `npm run bench [-- parts and options]`: what the package costs, beside its peers, in one run.
  *
- *   parts                cached, jwks, first-sight, boot (all)
+ *   parts                cached, revocation-request, jwks, first-sight, boot, revocation (all)
  *   --adapter NAME       express or fastify (both)
  *   --quick              about a minute: enough to see that nothing is broken, not to believe a figure
  *   --rounds N --replicas N --milliseconds N --boot-rounds N --retakes N
- *   --distinct-tokens N  tokens in circulation in the cached part
+ *   --revocations N      entries in the revocation part (10 million; --quick: 1 million)
+ *   --distinct-tokens N  tokens in circulation in the parts cached and revocation-request
  *   --patience SECONDS   waiting for others to leave the machine alone, in all (60; --quick: 0)
  *   --json FILE          every sample
  *
@@ -23,6 +24,8 @@ import { measureGuards } from './guarded-route.mjs';
 import { REFERENCE_MICROSECONDS } from './pace.mjs';
 import { Patience } from './patience.mjs';
 import { formatBoot, formatGuards, formatTargets, isMet } from './report.mjs';
+import { REVOCATION_REQUEST } from './revocation-request.mjs';
+import { formatRevocation, measureRevocation, revocationTargets } from './revocation.mjs';
 
 const POOL = 10_000;
 
@@ -45,6 +48,7 @@ const GUARD_PARTS = {
       },
     ],
   },
+  'revocation-request': REVOCATION_REQUEST,
   jwks: {
     title: 'The JWKS, beside a route that returns a text',
     variants: ['prepared string', 'prepared string, public', 'ours, JWKS'],
@@ -98,13 +102,15 @@ const { values: options, positionals } = parseArgs({
     milliseconds: { type: 'string' },
     'boot-rounds': { type: 'string' },
     'distinct-tokens': { type: 'string' },
+    revocations: { type: 'string' },
     retakes: { type: 'string' },
     patience: { type: 'string' },
     json: { type: 'string' },
   },
 });
-const parts = positionals.length === 0 ? [...Object.keys(GUARD_PARTS), 'boot'] : positionals;
-const unknown = parts.filter((part) => part !== 'boot' && !(part in GUARD_PARTS));
+const PARTS = [...Object.keys(GUARD_PARTS), 'boot', 'revocation'];
+const parts = positionals.length === 0 ? PARTS : positionals;
+const unknown = parts.filter((part) => !PARTS.includes(part));
 if (unknown.length > 0) throw new TypeError(`unknown part ${unknown.join(', ')}`);
 if (process.platform !== 'linux') throw new TypeError('processor time is read from /proc: Linux');
 
@@ -149,7 +155,7 @@ if (guardParts.length > 0) {
           milliseconds: number('milliseconds', 800, 400),
           // Enough for the compiler to have settled, also on a machine that is busy otherwise.
           warmUp: { requestsAtMost: 15_000, milliseconds: options.quick ? 1_500 : 3_000 },
-          distinctTokens: part === 'cached' ? number('distinct-tokens', 1_000, 1_000) : POOL,
+          distinctTokens: part === 'first-sight' ? POOL : number('distinct-tokens', 1_000, 1_000),
         },
         { identity, load, patience },
       );
@@ -181,6 +187,15 @@ if (parts.includes('boot')) {
   console.log(`  ${loaded.packages.join(' ')}`);
   results.loaded = loaded;
   targets.push({ what: 'optional packages loaded', value: loaded.optional.length, atMost: 0 });
+}
+
+if (parts.includes('revocation')) {
+  const entries = number('revocations', 10_000_000, 1_000_000);
+  const measured = await measureRevocation({ entries }, patience);
+  console.log(`\nThe index of revocations (pace ${measured.pace.toFixed(0)} us)`);
+  console.log(formatRevocation(measured));
+  results.revocation = measured;
+  targets.push(...revocationTargets(measured));
 }
 
 console.log(`\n${formatTargets(targets)}`);
