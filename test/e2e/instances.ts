@@ -1,7 +1,9 @@
 import { join } from 'node:path';
 
 import type { SigningAlgorithm } from '../../lib/keys/algorithms.js';
+import type { SecurityEventType } from '../../lib/events/security-events.js';
 import type { JwtHardeningOptions } from '../../lib/config/options.js';
+import type { RedisStorageSettings } from '../../lib/storage/redis/redis-options.js';
 import { type RunningProcess, startProcess } from '../support/processes.js';
 
 /** Instances of one issuer, each a real process that runs the built package. */
@@ -11,12 +13,25 @@ const PROGRAM = join(__dirname, 'fixtures', 'instance', 'instance.mjs');
 export interface InstanceOptions {
   /** @defaultValue none: embedded storage */
   readonly redisUrl?: string;
+  /** In place of an address: who knows it. */
+  readonly sentinels?: SentinelAddress;
   readonly keyPrefix?: string;
+  readonly redis?: Omit<RedisStorageSettings, 'keyPrefix'>;
   /** How far its host's clock is off, in milliseconds. */
   readonly skew?: number;
+  /** Where it listens. @defaultValue a free one */
+  readonly port?: number;
+  /** Events it keeps to itself, because there would be too many. */
+  readonly silent?: readonly SecurityEventType[];
   readonly options: Partial<Omit<JwtHardeningOptions, 'storage'>>;
   /** The Node that runs it. @defaultValue this one */
   readonly command?: string;
+}
+
+/** As ioredis takes it. */
+export interface SentinelAddress {
+  readonly name: string;
+  readonly sentinels: readonly { readonly host: string; readonly port: number }[];
 }
 
 /** A security event as it came out of a process. */
@@ -25,6 +40,7 @@ export interface SaidEvent {
   readonly at: string;
   readonly kid?: string;
   readonly code?: string;
+  readonly onStale?: string;
 }
 
 export interface IssuedToken {
