@@ -14,7 +14,8 @@ export interface StatusPlace {
 const URI = /^[\x21-\x7e]{1,2048}$/;
 
 /**
- * Reads the claim `status`; `undefined` if there is none.
+ * Reads the claim `status`; `undefined` if there is none, or one that an issuer has given a meaning of
+ * its own: Token Status List §6.1 makes it an object.
  * @param origins the only ones from which a list is ever fetched: a token names the place, and whoever
  * could make it name any other would have us send requests into our own network
  * @throws TokenError `ERR_TOKEN_CLAIM_INVALID` for a place that is none of these, or no place, or a
@@ -24,8 +25,8 @@ export function readStatusClaim(
   { status }: VerifiedClaims,
   origins: ReadonlyMap<string, unknown>,
 ): StatusPlace | undefined {
-  if (status === undefined) return undefined;
-  const reference = isJsonObject(status) ? status['status_list'] : undefined;
+  if (!isJsonObject(status)) return undefined;
+  const reference = status['status_list'];
   if (!isJsonObject(reference)) throw refuse('status is not a reference to a status list');
   const { idx, uri } = reference;
   if (typeof idx !== 'number' || !Number.isSafeInteger(idx) || idx < 0) {
