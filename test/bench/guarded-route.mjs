@@ -81,6 +81,9 @@ function summarise(samples) {
       ),
       mainMicroseconds: median(own.map(mainPerRequest)),
       mainOverEmpty: beside(own, 'empty', difference),
+      mainOver: Object.fromEntries(
+        [...byVariant.keys()].map((other) => [other, beside(own, other, difference)]),
+      ),
       mainOfReplicas: replicas.map((runs) => median(runs.map(mainPerRequest))),
       allMicroseconds: median(own.map(({ serverAll, requests }) => serverAll / requests / 1e3)),
       /** 1: the main thread never had nothing to do. */

@@ -7,6 +7,8 @@ import { createPublicKey, verify } from 'node:crypto';
 import { Controller, ForbiddenException, Get, UnauthorizedException } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 
+import { REVOCATION_VARIANTS } from './revocation-request.mjs';
+
 export const SCOPE = 'bench:read';
 
 /** More than the tokens in circulation, so that a cached token stays cached. */
@@ -33,6 +35,13 @@ export const VARIANTS = {
   'ours, small cache': (identity) => ours(identity, { maxEntries: 1_000 }),
 
   'ours, no cache': (identity) => ours(identity, null),
+
+  ...Object.fromEntries(
+    Object.entries(REVOCATION_VARIANTS).map(([name, prepare]) => [
+      name,
+      async (identity) => ours(identity, { maxEntries: ROOMY_CACHE }, await prepare()),
+    ]),
+  ),
 
   /** What any guard on node:crypto's thread pool costs at least: nothing strict about it. */
   'node:crypto, minimal': ({ issuer, audience, publicPem }) => {
@@ -163,7 +172,7 @@ async function jwks({ issuer, audience }) {
   return { controllers: [], imports: [JwtHardeningModule.forRoot(options)] };
 }
 
-async function ours({ issuer, audience, privateJwk }, verifiedCache) {
+async function ours({ issuer, audience, privateJwk }, verifiedCache, options = {}) {
   const { JwtHardeningModule, Scopes } = await import('nest-jwt-hardening');
   return {
     imports: [
@@ -172,6 +181,7 @@ async function ours({ issuer, audience, privateJwk }, verifiedCache) {
         audience,
         keys: { signingKey: privateJwk },
         tokens: { verifiedCache },
+        ...options,
       }),
     ],
     decorators: [Scopes(SCOPE)],
