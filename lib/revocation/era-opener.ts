@@ -1,5 +1,6 @@
 import type { Clock } from '../kernel/clock.js';
 import { StoreError } from '../kernel/errors.js';
+import { randomUpTo } from '../kernel/ids.js';
 import { floorOf, unsparedEra } from './revocable-token.js';
 import type { Revocation } from './revocation-entry.js';
 import type { RevocationFeed } from './revocation-feed.js';
@@ -20,7 +21,7 @@ export interface EraRequest {
 /** What eras are opened with. */
 export interface EraSurroundings {
   readonly index: RevocationIndex;
-  readonly feed: Pick<RevocationFeed, 'watch'>;
+  readonly feed: Pick<RevocationFeed, 'watch' | 'latestExemption'>;
   readonly clock: Clock;
   /** Resolves once everything that is in the log is in the index. */
   readonly catchUp: (kind: EraRequest['kind']) => Promise<void>;
@@ -30,6 +31,9 @@ export interface EraSurroundings {
 
 /** Each time the highest of those who open one at once is done, so this is for many instances. */
 const ATTEMPTS = 20;
+
+/** Eras by which two attempts are set apart. */
+const SPREAD = 16;
 
 /**
  * Opens eras: each is higher than any that a token can carry when it is asked for.
@@ -67,7 +71,7 @@ export class EraOpener {
     const { kind, digest, exempt } = request;
     const { feed, index, catchUp, make } = this.#surroundings;
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-      const era = await this.#chooseEra(request);
+      const era = await this.#chooseEra(request, attempt);
       const rivals = new Rivals(request, era.since, index.find('exemption', exempt ?? '', era.now));
       const unwatch = feed.watch((revocation) => rivals.note(revocation));
       try {
@@ -78,7 +82,7 @@ export class EraOpener {
         await catchUp(kind);
         const hidden = rivals.unspared;
         if (exempt !== undefined && hidden > 0) await this.#raiseFloor(exempt, hidden, until);
-        if (rivals.latest <= since || index.sizeOf('exemption') === 0) return revoked;
+        if (rivals.latest < since || index.sizeOf('exemption') === 0) return revoked;
       } finally {
         unwatch();
       }
@@ -91,16 +95,21 @@ export class EraOpener {
 
   async #openForAll(request: EraRequest): Promise<Revoked> {
     const { kind, digest } = request;
-    const { since, until } = await this.#chooseEra(request);
+    const { since, until } = await this.#chooseEra(request, 1);
     return this.#surroundings.make({ kind, digest, since, until });
   }
 
-  async #chooseEra({ kind, lasts }: EraRequest): Promise<Era> {
-    const { index, clock, catchUp } = this.#surroundings;
+  async #chooseEra({ kind, exempt, lasts }: EraRequest, attempt: number): Promise<Era> {
+    const { index, feed, clock, catchUp } = this.#surroundings;
     await catchUp(kind);
     const now = Math.floor(clock.now());
     // Higher than any a token can carry by now, although clocks disagree.
-    const since = Math.max(now, index.latestEra + 1, this.#latest + 1);
+    const known = Math.max(index.latestEra, feed.latestExemption, this.#latest);
+    // Two that chose the same would choose the same again.
+    const least = Math.max(now, known + 1) + randomUpTo(SPREAD * (attempt - 1));
+    // Odd if it spares something, so that no other instance chooses the same for one that does not.
+    const parity = exempt === undefined ? 0 : 1;
+    const since = least % 2 === parity ? least : least + 1;
     this.#latest = since;
     return { now, since, until: now + lasts };
   }
@@ -140,10 +149,16 @@ class Rivals {
   }
 
   note({ kind, digest, since }: Revocation): void {
-    if (since === this.#own) return;
-    const isOpened = kind === 'subject' || kind === 'version';
-    if (isOpened && digest === this.#request.digest) this.#eras.push(since);
-    if (kind === 'exemption' && digest === this.#request.exempt) this.#spared.push(since);
+    const { exempt, digest: subject } = this.#request;
+    const isOwn = since === this.#own;
+    if (kind === 'subject' || kind === 'version') {
+      if (digest === subject && !isOwn) this.#eras.push(since);
+    } else if (kind === 'exemption' && digest === exempt) {
+      if (!isOwn) this.#spared.push(since);
+    } else if (kind === 'exemption' && isOwn) {
+      // Another instance chose this very era, to spare something else; of whom, nobody can say.
+      this.#eras.push(since);
+    }
   }
 
   /** The highest of all; 0 if there is none. */

@@ -8,7 +8,7 @@ import { LogRefill } from './log-refill.js';
 import type { LogCompanion } from './log-companion.js';
 import { readRevocation, type Revocation, writeRevocation } from './revocation-entry.js';
 import { RevocationIndex } from './revocation-index.js';
-import type { LoggedRevocation, RevocationLog } from './revocation-log.js';
+import type { LoggedRevocation, LogPage, RevocationLog } from './revocation-log.js';
 
 /** What the index is fed with. */
 export interface Feeding {
@@ -17,6 +17,14 @@ export interface Feeding {
   readonly clock: Clock;
   readonly events: SecurityEvents;
   readonly companion: LogCompanion;
+}
+
+/** A page that was asked for, and when. */
+interface Reading {
+  readonly after: string | null;
+  readonly life: number;
+  readonly start: number;
+  readonly answer: Promise<LogPage>;
 }
 
 /** Entries asked for at a time; a log may give fewer. */
@@ -45,6 +53,7 @@ export class RevocationFeed {
   #recovery: Promise<void> | undefined;
   #reading: Promise<void> | undefined;
   #nextReading: Promise<void> | undefined;
+  #latestExemption = 0;
   readonly #watchers = new Set<(revocation: Revocation) => void>();
   #isClosed = false;
 
@@ -89,6 +98,11 @@ export class RevocationFeed {
   /** Whether the log is getting back what it had lost. */
   get isRecovering(): boolean {
     return this.#recovery !== undefined || this.#refill !== undefined;
+  }
+
+  /** The highest era of which the log ever spared something; 0 if of none. */
+  get latestExemption(): number {
+    return this.#latestExemption;
   }
 
   /** Resolves once the log has it; this instance enforces it then too. */
@@ -136,14 +150,14 @@ export class RevocationFeed {
   }
 
   async #readToEnd(): Promise<'read' | 'lost'> {
+    let ahead: Reading | undefined;
     for (;;) {
-      const start = this.#elapsed();
       const life = this.#life;
-      const page = await withDeadline(
-        this.#feeding.log.read({ after: this.#position, limit: PAGE }),
-        READ_WITHIN,
-        () => new StoreError('ERR_STORE_UNAVAILABLE', 'The revocation log did not answer.'),
-      );
+      const isNext = ahead?.after === this.#position && ahead.life === life;
+      const { start, answer }: Reading = ahead !== undefined && isNext ? ahead : this.#ask();
+      const page = await answer;
+      // On its way while this one is taken in: a new instance reads a million of them.
+      ahead = page.verdict === 'read' && !page.atEnd ? this.#ask(page.position) : undefined;
       if (page.verdict === 'read') this.#take(page.entries, life);
       // It was on its way while the log was lost: it says nothing of the one that is there now.
       if (life !== this.#life) continue;
@@ -154,6 +168,18 @@ export class RevocationFeed {
         return 'read';
       }
     }
+  }
+
+  #ask(after = this.#position): Reading {
+    const start = this.#elapsed();
+    const answer = withDeadline(
+      this.#feeding.log.read({ after, limit: PAGE }),
+      READ_WITHIN,
+      () => new StoreError('ERR_STORE_UNAVAILABLE', 'The revocation log did not answer.'),
+    );
+    // Nobody may come to wait for it.
+    answer.catch(() => {});
+    return { after, life: this.#life, start, answer };
   }
 
   #follow(): void {
@@ -243,6 +269,9 @@ export class RevocationFeed {
       if (revocation === undefined) return companion.onOther(entry, now);
       index.add(revocation, now);
       if (life === this.#life) this.#refill?.saw(revocation);
+      if (revocation.kind === 'exemption') {
+        this.#latestExemption = Math.max(this.#latestExemption, revocation.since);
+      }
       for (const watch of this.#watchers) watch(revocation);
       companion.onRevocation(revocation);
       return 'taken';

@@ -36,7 +36,9 @@ export async function openIssuer(
   clock: TestClock = new TestClock(),
   anchors: readonly string[] = [],
 ): Promise<Issuer> {
-  const config = await resolveConfig({ issuer: ISSUER, audience: AUDIENCE, ...options }, 'test');
+  const shared = storage.reach === 'shared' ? { storage } : {};
+  const written = { issuer: ISSUER, audience: AUDIENCE, ...options, ...shared };
+  const config = await resolveConfig(written, 'test');
   const events = new SecurityEvents();
   const store = storage.keyStore instanceof NotCarried ? null : storage.keyStore;
   const countSessions = async (): Promise<null> => null;
