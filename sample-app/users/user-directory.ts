@@ -1,7 +1,13 @@
 import { randomBytes } from 'node:crypto';
 
 import { DEMO_USERS, demoPassword, type User } from './demo-users.js';
-import { hashPassword, isPassword, type PasswordHash } from './password-hash.js';
+import {
+  HASH_COST,
+  type HashCost,
+  hashPassword,
+  isPassword,
+  type PasswordHash,
+} from './password-hash.js';
 
 /** Someone who showed that they are this user. */
 export interface Authentication {
@@ -22,14 +28,14 @@ export class UserDirectory {
     private readonly decoy: PasswordHash,
   ) {}
 
-  static async open(): Promise<UserDirectory> {
+  static async open(cost: HashCost = HASH_COST): Promise<UserDirectory> {
     const hashes = DEMO_USERS.map(
-      async (user) => [user.name, await hashPassword(demoPassword(user))] as const,
+      async (user) => [user.name, await hashPassword(demoPassword(user), cost)] as const,
     );
     return new UserDirectory(
       new Map(DEMO_USERS.map((user) => [user.name, user])),
       new Map(await Promise.all(hashes)),
-      await hashPassword(randomBytes(32).toString('base64url')),
+      await hashPassword(randomBytes(32).toString('base64url'), cost),
     );
   }
 
@@ -62,7 +68,7 @@ export class UserDirectory {
   ): Promise<'changed' | 'refused'> {
     const old = this.hashes.get(name);
     const authentication = await this.authenticate(name, password);
-    const hash = authentication && (await hashPassword(newPassword));
+    const hash = authentication && (await hashPassword(newPassword, this.decoy.cost));
     if (old === undefined || hash === undefined || !authentication?.stillHolds()) return 'refused';
     this.hashes.set(name, hash);
     try {

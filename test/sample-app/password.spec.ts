@@ -1,11 +1,15 @@
 import { importSigningKey, type SigningKey } from '../../lib/keys/key-material.js';
 import { memoryStorage } from '../../lib/storage/memory/memory-storage.js';
+import { VerifiedToken } from '../../lib/tokens/verified-token.js';
+import { PasswordController } from '../../sample-app/auth/password.controller.js';
+import { readSettings } from '../../sample-app/settings.js';
+import { UserDirectory } from '../../sample-app/users/user-directory.js';
 import { ADAPTERS, ISSUER } from '../support/guarded-app.js';
 import { type Answer, closeConnections, send } from '../support/http.js';
-import { forgeAccess, newPrivateJwk } from '../support/token-mother.js';
+import { forgeAccess, newPrivateJwk, openIssuer } from '../support/token-mother.js';
 import { recordSecret } from '../support/witness.js';
 import { tokenOf } from './log-in.js';
-import { type RunningLedger, startLedger } from './running-ledger.js';
+import { CHEAP, type RunningLedger, startLedger } from './running-ledger.js';
 
 afterAll(closeConnections);
 
@@ -15,7 +19,7 @@ describe.each(ADAPTERS)('POST /auth/password of the sample app on %s', (adapter)
   let ledger: RunningLedger;
   let key: SigningKey;
   let admin: string;
-  // One for all: hashes are slow on purpose. Each test that changes a password has a user of its own.
+  // Each test that changes a password has a user of its own.
   beforeAll(async () => {
     recordSecret(NEW_PASSWORD);
     const jwk = await newPrivateJwk();
@@ -153,5 +157,38 @@ describe.each(ADAPTERS)('POST /auth/password of the sample app on %s', (adapter)
     await expect(tokenOf(full.url, 'admin')).resolves.toEqual(expect.any(String));
     expect((await send(full.url, '/me', { token: own })).status).toBe(200);
     await full.close();
+  });
+});
+
+describe('a password of the sample app', () => {
+  it('logs nobody in that was changed while the token was signed', async () => {
+    const alice = { name: 'alice', roles: ['user'], scopes: [] };
+    const authenticate = (): unknown => Promise.resolve({ user: alice, stillHolds: () => false });
+    const ledger = await startLedger('express', {
+      override: (builder) => builder.overrideProvider(UserDirectory).useValue({ authenticate }),
+    });
+    const body = { username: 'alice', password: 'alice-demo' };
+    const answer = await send(ledger.url, '/auth/login', { method: 'POST', body });
+    expect(answer).toMatchObject({ status: 401, body: '{"error":"invalid_grant"}' });
+    await ledger.close();
+  });
+
+  it('is not changed by the token of another issuer, whose alice is somebody else', async () => {
+    const users = await UserDirectory.open(CHEAP);
+    const { revocations } = await openIssuer();
+    const settings = await readSettings({ JWT_ISSUER: ISSUER });
+    const controller = new PasswordController(users, revocations, settings);
+    const claims = { aud: 'ledger-api', sub: 'alice', jti: 'one', iat: 1, exp: 2 };
+    const tokenOf = (iss: string): VerifiedToken =>
+      VerifiedToken.seal('access', { kid: 'k', algorithm: 'ES256', era: 0 }, { iss, ...claims });
+    const body = { password: 'alice-demo', new_password: NEW_PASSWORD };
+
+    const refused = controller.change(tokenOf('https://another.example'), body, 'id-1');
+    await expect(refused).rejects.toMatchObject({ status: 403 });
+    expect(revocations.health().entries).toBe(0);
+    await expect(users.authenticate('alice', 'alice-demo')).resolves.toBeDefined();
+    await controller.change(tokenOf(ISSUER), body, 'id-2');
+    expect(revocations.health().entries).toBeGreaterThan(0);
+    revocations.onModuleDestroy();
   });
 });

@@ -10,6 +10,8 @@ import {
 } from '../../sample-app/http/http-application.js';
 import type { Storage } from '../../lib/storage/storage.js';
 import { readSettings, type Settings } from '../../sample-app/settings.js';
+import type { HashCost } from '../../sample-app/users/password-hash.js';
+import { UserDirectory } from '../../sample-app/users/user-directory.js';
 import { type AdapterName, ISSUER } from '../support/guarded-app.js';
 import { recordOutput } from '../support/witness.js';
 
@@ -27,6 +29,9 @@ export interface LedgerOptions {
   /** Replaces providers before the application is built. */
   readonly override?: (builder: TestingModuleBuilder) => unknown;
 }
+
+/** Hashes are slow on purpose, and what is tested here is not how slow. */
+export const CHEAP: HashCost = { N: 2 ** 4, r: 1, p: 1 };
 
 /** Starts the sample app in this process, put together as its `main.ts` does. */
 export async function startLedger(
@@ -60,6 +65,7 @@ export async function startLedger(
     verbose: take,
     fatal: take,
   });
+  builder.overrideProvider(UserDirectory).useFactory({ factory: () => UserDirectory.open(CHEAP) });
   override?.(builder);
   const module = await builder.compile();
   const app = module.createNestApplication(
