@@ -337,7 +337,7 @@ describeWithRedis('the built sample app when its Redis is gone', () => {
       return statuses.has(503) && revocation.status === 'stale';
     };
     await eventually('it is stale', isStale, 15_000);
-    expect(statuses).toEqual(new Set([200, 503]));
+    expect([...statuses].filter((status) => status !== 200)).toEqual([503]);
     const health = await send(url, '/health');
     expect(health.status).toBe(503);
     expect(JSON.parse(health.body)).toMatchObject({ status: 'unavailable' });
