@@ -1,6 +1,6 @@
 /**
- * `node <flags> revocation-process.mjs <entries>`: fills the index of revocations, looks things up in
- * it beside a `Set` and a `Map` of a million, and sweeps it.
+ * `node --expose-gc revocation-process.mjs <entries> <look-ups | pauses>`: fills the index of
+ * revocations; looks things up in it beside a `Set` and a `Map` of a million; sweeps it.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
@@ -19,6 +19,7 @@ const ROUNDS = 15;
 const PEER_ENTRIES = 1_000_000;
 
 const entries = Number(process.argv[2]);
+const looksUp = process.argv[3] === 'look-ups';
 
 /** Half of them end after an hour. */
 function entryAt(number) {
@@ -40,25 +41,25 @@ async function readMemory() {
 }
 
 /**
- * Runs turns of the event loop until one says that it was the last. A pause is from the beginning of
- * a turn to that of the next, without the time for which the thread waited for a processor.
+ * Runs turns of the event loop until one says that it was the last. `worst` is the processor time
+ * from the beginning of a turn to that of the next, collecting garbage included; `worstWall` is what
+ * the clock says, so on a busy machine mostly the time for which others had the processor.
  */
 async function runTurns(turn) {
   let worst = 0;
   let worstWall = 0;
   let turns = 0;
-  let before = performance.now();
-  let waitedBefore = readProcess(process.pid).mainWaited;
+  let wallBefore = performance.now();
+  let before = processorMicroseconds();
   for (let goesOn = true; goesOn; turns++) {
     goesOn = turn(turns);
     await nextTurn();
-    const now = performance.now();
-    const waited = readProcess(process.pid).mainWaited;
-    const wall = now - before;
-    worst = Math.max(worst, wall - (waited - waitedBefore) / 1e6);
-    worstWall = Math.max(worstWall, wall);
+    const now = processorMicroseconds();
+    const wall = performance.now();
+    worst = Math.max(worst, (now - before) / 1e3);
+    worstWall = Math.max(worstWall, wall - wallBefore);
     before = now;
-    waitedBefore = waited;
+    wallBefore = wall;
   }
   return { worst, worstWall, turns };
 }
@@ -83,6 +84,33 @@ function measureLookUps(kinds) {
     }
   }
   return Object.fromEntries(Object.entries(samples).map(([name, own]) => [name, median(own)]));
+}
+
+/** Looks things up in the index and its peers. */
+function lookUp() {
+  // Texts of their own, in a row: those of a request were just made, and lie in the cache.
+  const digestAt = (number) => Buffer.from(entryAt(number).digest, 'latin1').toString('latin1');
+  const numbers = Array.from({ length: LOOK_UPS }, (_, place) => place);
+  const hits = numbers.map((place) => digestAt((place * step) % entries));
+  const misses = numbers.map((place) => digestAt(entries + place));
+  const peers = Array.from({ length: PEER_ENTRIES }, (_, place) => digestAt(place));
+  const peerHits = numbers.map((place) => digestAt((place * 10) % PEER_ENTRIES));
+  const set = new Set(peers);
+  const map = new Map(peers.map((digest, place) => [digest, place]));
+
+  const inIndex = (digest) => index.find('token', digest, NOW) !== undefined;
+  const inSet = (digest) => set.has(digest);
+  const inMap = (digest) => map.get(digest) !== undefined;
+  const paceBefore = takePace();
+  const nanoseconds = measureLookUps({
+    'ours, hit': { digests: hits, has: inIndex, expected: true },
+    'ours, miss': { digests: misses, has: inIndex, expected: false },
+    'Set, hit': { digests: peerHits, has: inSet, expected: true },
+    'Set, miss': { digests: misses, has: inSet, expected: false },
+    'Map, hit': { digests: peerHits, has: inMap, expected: true },
+    'Map, miss': { digests: misses, has: inMap, expected: false },
+  });
+  return { pace: (paceBefore + takePace()) / 2, nanoseconds };
 }
 
 const startedAt = performance.now();
@@ -117,34 +145,8 @@ const addMicroseconds = (processorMicroseconds() - addingBefore) / entries;
 const filled = await readMemory();
 if (index.size !== entries) throw new Error(`held ${index.size} of ${entries}`);
 
-// Texts of their own, in a row: those of a request were just made, and lie in the cache.
-const digestAt = (number) => Buffer.from(entryAt(number).digest, 'latin1').toString('latin1');
-const numbers = Array.from({ length: LOOK_UPS }, (_, place) => place);
-const hits = numbers.map((place) => digestAt((place * step) % entries));
-const misses = numbers.map((place) => digestAt(entries + place));
-const peers = Array.from({ length: PEER_ENTRIES }, (_, place) => digestAt(place));
-const peerHits = numbers.map((place) => digestAt((place * 10) % PEER_ENTRIES));
-const set = new Set(peers);
-const map = new Map(peers.map((digest, place) => [digest, place]));
-
-const inIndex = (digest) => index.find('token', digest, NOW) !== undefined;
-const inSet = (digest) => set.has(digest);
-const inMap = (digest) => map.get(digest) !== undefined;
-const paceBefore = takePace();
-const nanoseconds = measureLookUps({
-  'ours, hit': { digests: hits, has: inIndex, expected: true },
-  'ours, miss': { digests: misses, has: inIndex, expected: false },
-  'Set, hit': { digests: peerHits, has: inSet, expected: true },
-  'Set, miss': { digests: misses, has: inSet, expected: false },
-  'Map, hit': { digests: peerHits, has: inMap, expected: true },
-  'Map, miss': { digests: misses, has: inMap, expected: false },
-});
-const pace = (paceBefore + takePace()) / 2;
-
+const { pace, nanoseconds } = looksUp ? lookUp() : { pace: takePace(), nanoseconds: {} };
 // Without what the peers made, whose collection is not ours.
-peers.length = 0;
-set.clear();
-map.clear();
 await readMemory();
 const later = NOW + HOUR + 60_000;
 const half = Math.ceil(entries / 2);
