@@ -9,6 +9,7 @@ import type { LogCompanion } from './log-companion.js';
 import { readRevocation, type Revocation, writeRevocation } from './revocation-entry.js';
 import { RevocationIndex } from './revocation-index.js';
 import type { LoggedRevocation, LogPage, RevocationLog } from './revocation-log.js';
+import { UnreadEntries } from './unread-entries.js';
 
 /** What the index is fed with. */
 export interface Feeding {
@@ -46,6 +47,7 @@ export class RevocationFeed {
   #position: string | null = null;
   /** How often the log was lost. */
   #life = 0;
+  readonly #unread = new UnreadEntries();
   /** When the end of the log was last seen, on a clock that does not run back. */
   #currentAt = -Infinity;
   #unfollow = (): void => {};
@@ -108,8 +110,18 @@ export class RevocationFeed {
   /** Resolves once the log has it; this instance enforces it then too. */
   async append(revocation: Revocation): Promise<void> {
     const { log, index, clock } = this.#feeding;
-    await log.append(writeRevocation(revocation));
+    const entry = writeRevocation(revocation);
+    // A log may keep only one of two that are the same; what was read before is not read again then.
+    const isAwaited = !index.holds(revocation, clock.now());
+    if (isAwaited) this.#unread.send(entry.data, revocation.until);
+    try {
+      await log.append(entry);
+    } catch (error) {
+      this.#unread.forget(entry.data);
+      throw error;
+    }
     index.add(revocation, clock.now());
+    if (isAwaited) this.#unread.acknowledge(entry.data);
   }
 
   /**
@@ -192,7 +204,9 @@ export class RevocationFeed {
         if (life === this.#life) this.#position = entries.at(-1)?.position ?? this.#position;
       },
       onCurrent: () => {
-        if (life === this.#life) this.#currentAt = Math.max(this.#currentAt, this.#elapsed());
+        if (life !== this.#life) return;
+        this.#currentAt = Math.max(this.#currentAt, this.#elapsed());
+        if (this.#unread.isAnyLost(this.#feeding.clock.now())) this.#recover().catch(() => {});
       },
       // What goes wrong is tried again by whoever reads next; nobody waits for this one.
       onLost: () => {
@@ -229,6 +243,7 @@ export class RevocationFeed {
     this.#refill?.stop();
     this.#position = null;
     this.#life++;
+    this.#unread.forgetAcknowledged();
     companion.beginRefill();
     events.emit({ type: 'revocation.lost', at: new Date(clock.now()) });
     this.#refill = new LogRefill(this.#feeding);
@@ -268,6 +283,7 @@ export class RevocationFeed {
       const revocation = readRevocation(entry);
       if (revocation === undefined) return companion.onOther(entry, now);
       index.add(revocation, now);
+      this.#unread.forget(entry.data);
       if (life === this.#life) this.#refill?.saw(revocation);
       if (revocation.kind === 'exemption') {
         this.#latestExemption = Math.max(this.#latestExemption, revocation.since);

@@ -133,7 +133,11 @@ describeWithRedis('a primary that is killed while revocations come in', () => {
   it('without waiting: what the replica had not heard yet comes back from the instances', async () => {
     const setting = await start({ deadline: '2s' });
     let lost = 0;
-    for (let round = 0; round < FAILOVERS / 2; round++) lost += (await failOverUnderLoad()).length;
+    for (let round = 0; round < FAILOVERS / 2; round++) {
+      lost += (await failOverUnderLoad()).length;
+      const logins = load.acknowledged.slice(-EACH).map(({ login }) => login);
+      await eventually('everyone refuses them', () => isRefusedByAll(logins), BACK_WITHIN);
+    }
     process.stdout.write(
       `${FAILOVERS / 2} failovers without WAIT: ${load.acknowledged.length} acknowledged, ` +
         `${lost} not on a replica that is ${AWAY} ms away\n`,
