@@ -24,7 +24,12 @@ import { measureGuards } from './guarded-route.mjs';
 import { REFERENCE_MICROSECONDS } from './pace.mjs';
 import { Patience } from './patience.mjs';
 import { formatBoot, formatGuards, formatTargets, isMet } from './report.mjs';
-import { REVOCATION_REQUEST } from './revocation-request.mjs';
+import {
+  askingTargets,
+  formatAsking,
+  measureAsking,
+  REVOCATION_REQUEST,
+} from './revocation-request.mjs';
 import { formatRevocation, measureRevocation, revocationTargets } from './revocation.mjs';
 
 const POOL = 10_000;
@@ -168,6 +173,14 @@ if (guardParts.length > 0) {
     }
   }
   await load.stop();
+}
+
+if (parts.includes('revocation-request')) {
+  const measured = await measureAsking(patience);
+  console.log(`\nAsking for revocations (pace ${measured.pace.toFixed(0)} us)`);
+  console.log(formatAsking(measured));
+  results.asking = measured;
+  targets.push(...askingTargets(measured));
 }
 
 if (parts.includes('boot')) {
