@@ -3,10 +3,10 @@ import { HttpAdapterHost } from '@nestjs/core';
 
 import { SecurityEvents } from '../events/security-events.js';
 import { Clock } from '../kernel/clock.js';
-import { AccessError, KeyError, RevocationError, TokenError } from '../kernel/errors.js';
+import { AccessError, TokenError } from '../kernel/errors.js';
 import { TokenService } from '../tokens/token.service.js';
 import { VerifiedToken } from '../tokens/verified-token.js';
-import { refusalFor, toHttpException } from './challenge.js';
+import { isOutage, refusalFor, toHttpException } from './challenge.js';
 import { type HttpRequest, readBearerToken } from './credentials.js';
 import { setCurrentToken } from './current-token.js';
 import { requestIdOf } from './request-id.js';
@@ -121,7 +121,7 @@ export class AuthGuard implements CanActivate {
     } else if (error instanceof AccessError) {
       const { code, detail } = error;
       this.events.emit({ type: 'access.denied', ...where, code, detail });
-    } else if (error instanceof KeyError || error instanceof RevocationError) {
+    } else if (isOutage(error)) {
       const { message: detail } = error;
       this.events.emit({ type: 'access.denied', ...where, code: 'ERR_ACCESS_UNAVAILABLE', detail });
     } else {

@@ -72,7 +72,7 @@ export function toHttpException({ status, error }: Refusal, cause: unknown): Htt
 }
 
 /** What cannot be said now says nothing against the token: 401 would log its bearer out. */
-function isOutage(error: unknown): boolean {
+export function isOutage(error: unknown): error is KeyError | RevocationError | StoreError {
   return [KeyError, RevocationError, StoreError].some((kind) => error instanceof kind);
 }
 

@@ -32,6 +32,7 @@ export interface Verdict {
 /** A token in the eyes of the index. Digests are made when they are first asked for. */
 export class RevocableToken implements RevocableNames {
   readonly #facts: TokenFacts;
+  readonly #kid: string;
   #token: string | undefined;
   #session: string | undefined;
   #subject: string | undefined;
@@ -39,8 +40,10 @@ export class RevocableToken implements RevocableNames {
   /** The generation of the index that had nothing against it. */
   clearedAt = -1;
 
-  constructor(facts: TokenFacts) {
+  /** @param kid of the key that is revoked with it, where a secret was derived from that */
+  constructor(facts: TokenFacts, kid: string = facts.kid) {
     this.#facts = facts;
+    this.#kid = kid;
   }
 
   get token(): string {
@@ -60,8 +63,8 @@ export class RevocableToken implements RevocableNames {
   }
 
   get key(): string {
-    const { issuer, kid } = this.#facts;
-    return (this.#key ??= digestOf('key', issuer, kid));
+    const { issuer } = this.#facts;
+    return (this.#key ??= digestOf('key', issuer, this.#kid));
   }
 
   get issuedAt(): number {

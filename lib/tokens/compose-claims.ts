@@ -73,6 +73,19 @@ export function composeClaims(
   return deepFreeze(claims) as VerifiedClaims;
 }
 
+/**
+ * The claim `aud` for one service or several (RFC 7519 §4.1.3).
+ * @throws ClaimError `ERR_CLAIM_INVALID`
+ */
+export function audienceClaim(audience: string | readonly string[]): string | readonly string[] {
+  const list = typeof audience === 'string' ? [audience] : [...audience];
+  const [first, ...others] = list;
+  if (first === undefined || !list.every(isIdentifier)) {
+    throw new ClaimError('ERR_CLAIM_INVALID', 'The audience must name at least one service.');
+  }
+  return others.length === 0 ? first : list;
+}
+
 /** A list item with a space in it would be two scopes. */
 function joinScope(scopes: readonly ClaimCopy[]): string {
   if (!scopes.every(isScopeToken)) throw malformed('scope', 'must be scope tokens (RFC 6749 §3.3)');

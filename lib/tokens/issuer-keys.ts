@@ -69,6 +69,11 @@ function isDerived(key: VerificationKey): key is DerivedKey {
   return 'master' in key;
 }
 
+/** The `kid` under which the ring has a key, or the one that a derived secret comes from. */
+export function ringKidOf(key: VerificationKey): string {
+  return isDerived(key) ? key.master.kid : key.kid;
+}
+
 /** Derived secrets remembered; about 300 bytes each. */
 const MAX_DERIVED = 10_000;
 

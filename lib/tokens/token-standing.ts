@@ -7,7 +7,7 @@ import {
   judgeSubject,
   type SubjectDirectory,
 } from '../revocation/subject-directory.js';
-import type { TokenKind, VerifiedClaims } from './claims.js';
+import { isIdentifier, type TokenKind, type VerifiedClaims } from './claims.js';
 import { deepFreeze, type VerifiedToken } from './verified-token.js';
 
 /** Claims by which a token is told from those that were withdrawn before it was issued. */
@@ -65,7 +65,8 @@ export class TokenStanding {
    * @throws RevocationError `ERR_SUBJECT_UNAVAILABLE`
    */
   async claimsFor(kind: TokenKind, issuer: string, subject: string): Promise<StandingClaims> {
-    if (!CREDENTIALS.has(kind)) return {};
+    // What no subject can be called is nobody's business but the caller's, who is told when composing.
+    if (!CREDENTIALS.has(kind) || !isIdentifier(subject)) return {};
     const { revocations, subjects } = this.#parts;
     const [era, standing] = await Promise.all([
       revocations.eraFor(subject),

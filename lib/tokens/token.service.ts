@@ -14,13 +14,7 @@ import { createSignature, SignatureVerifier } from '../keys/signature.js';
 import type { TrustedIssuers } from '../keys/remote/trusted-issuers.service.js';
 import { RevocableToken } from '../revocation/revocable-token.js';
 import { checkClaims, checkInForce, type ClaimRules } from './claim-checks.js';
-import {
-  isIdentifier,
-  TOKEN_TYPES,
-  type TokenClaims,
-  type TokenKind,
-  type VerifiedClaims,
-} from './claims.js';
+import { TOKEN_TYPES, type TokenClaims, type TokenKind, type VerifiedClaims } from './claims.js';
 import {
   type CompactToken,
   type JoseHeader,
@@ -29,8 +23,8 @@ import {
   readHeader,
   readPayload,
 } from './compact.js';
-import { composeClaims } from './compose-claims.js';
-import { DerivedKeys, type IssuerKeys, OwnKeys, TrustedKeys } from './issuer-keys.js';
+import { audienceClaim, composeClaims } from './compose-claims.js';
+import { DerivedKeys, type IssuerKeys, OwnKeys, ringKidOf, TrustedKeys } from './issuer-keys.js';
 import { eraOf, type TokenStanding } from './token-standing.js';
 import { VerifiedCache } from './verified-cache.js';
 import { VerifiedToken } from './verified-token.js';
@@ -98,6 +92,9 @@ interface SignedText {
   readonly onStale: OnStale | undefined;
 }
 
+/** What can change about a token that was verified. */
+type Origin = Pick<SignedText, 'issuer' | 'key'> & { readonly revocable: RevocableToken };
+
 /** More than the keys and kinds in use at a time. */
 const MAX_HEADERS = 64;
 
@@ -125,6 +122,8 @@ export class TokenService {
   readonly #trusted: ReadonlyMap<string, IssuerKeys>;
   /** Headers of verified tokens by their text: all tokens of one key and kind share it. */
   readonly #headers = new LRUCache<string, JoseHeader>({ max: MAX_HEADERS });
+
+  readonly #origins = new WeakMap<VerifiedToken, Origin>();
 
   constructor(
     config: TokensConfig,
@@ -218,7 +217,24 @@ export class TokenService {
    * @throws TokenError, KeyError, RevocationError as `verify`
    */
   assertStands(token: VerifiedToken, onStale?: OnStale): void {
-    this.#standing.assertUnrevoked(token, new RevocableToken(token), onStale);
+    const origin = this.#origins.get(token);
+    if (origin === undefined || !origin.issuer.stands(origin.key, onStale)) throw withdrawn();
+    checkInForce(token.claims, this.#config.leeway, this.#now());
+    this.#standing.assertUnrevoked(token, origin.revocable, onStale);
+  }
+
+  /** How a token stands, and that it still does when that had to be asked for. */
+  #standingOf(
+    token: VerifiedToken,
+    revocable: RevocableToken,
+    onStale: OnStale | undefined,
+  ): VerifiedToken | Promise<VerifiedToken> {
+    const standing = this.#standing.check(token, revocable, onStale);
+    if (!(standing instanceof Promise)) return standing;
+    return standing.then((late) => {
+      this.assertStands(late, onStale);
+      return late;
+    });
   }
 
   /**
@@ -249,7 +265,7 @@ export class TokenService {
       return undefined;
     }
     checkInForce(known.verified.claims, this.#config.leeway, this.#now());
-    return this.#standing.check(known.verified, known.revocable, onStale);
+    return this.#standingOf(known.verified, known.revocable, onStale);
   }
 
   #checkUnknown(
@@ -300,19 +316,18 @@ export class TokenService {
   /** The signature is right; what it says is another matter. */
   #accept(seen: SignedText): VerifiedToken | Promise<VerifiedToken> {
     const { token, compact, kind, issuer, key, onStale } = seen;
-    // The key can have left the ring while the thread pool was busy.
-    if (!issuer.stands(key, onStale)) {
-      throw new TokenError('ERR_TOKEN_UNKNOWN_KEY', 'the key was withdrawn');
-    }
+    // While the thread pool was busy.
+    if (!issuer.stands(key, onStale)) throw withdrawn();
     const claims = checkClaims(readPayload(compact), issuer.rules, this.#now());
     issuer.checkUse(key, claims);
     if (!this.#headers.has(compact.header)) this.#headers.set(compact.header, readHeader(compact));
     const era = issuer === this.#own ? eraOf(claims) : undefined;
     const { kid, row } = key;
     const verified = VerifiedToken.seal(kind, { kid, algorithm: row.name, era }, claims);
-    const revocable = new RevocableToken(verified);
+    const revocable = new RevocableToken(verified, ringKidOf(key));
+    this.#origins.set(verified, { issuer, key, revocable });
     this.#cache?.remember({ token, issuer, key, verified, revocable });
-    return this.#standing.check(verified, revocable, onStale);
+    return this.#standingOf(verified, revocable, onStale);
   }
 
   /** What signs these claims: the key itself, or the secret derived from it for their subject. */
@@ -363,13 +378,8 @@ function encode(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url');
 }
 
-function audienceClaim(audience: string | readonly string[]): string | readonly string[] {
-  const list = typeof audience === 'string' ? [audience] : [...audience];
-  const [first, ...others] = list;
-  if (first === undefined || !list.every(isIdentifier)) {
-    throw new ClaimError('ERR_CLAIM_INVALID', 'The audience must name at least one service.');
-  }
-  return others.length === 0 ? first : list;
+function withdrawn(): TokenError {
+  return new TokenError('ERR_TOKEN_UNKNOWN_KEY', 'the key was withdrawn');
 }
 
 function badSignature(): TokenError {
