@@ -196,8 +196,7 @@ export class RevocationTable {
     const slots = this.#slotsOf(segment);
     if (slots === 0) return 0;
     const live = this.#liveOf(segment, now).length / SLOT_WORDS;
-    const hasEnded = live < (this.#counts[segment] ?? 0);
-    if (hasEnded || this.#pages.hasStrays(segment)) this.#layOut(segment, now, 0);
+    if (live < (this.#counts[segment] ?? 0)) this.#layOut(segment, now, 0);
     return slots;
   }
 

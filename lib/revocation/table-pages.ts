@@ -1,17 +1,14 @@
 /** 32-bit words of a page, as a power of two. */
-export const PAGE_WORDS_LOG2 = 8;
+export const PAGE_WORDS_LOG2 = 9;
 const PAGE_WORDS = 1 << PAGE_WORDS_LOG2;
 
-const SLAB_PAGES_LOG2 = 10;
+const SLAB_PAGES_LOG2 = 9;
 const SLAB_PAGES = 1 << SLAB_PAGES_LOG2;
 const SLAB_WORDS = SLAB_PAGES * PAGE_WORDS;
 const NOTHING: Int32Array = new Int32Array(0);
 
-/** So many free pages are not worth moving others for, that slabs could be given back. */
-const LOOSE_PAGES = 2 * SLAB_PAGES;
-
 /**
- * Memory for the segments of a table, in pages of 1 KiB cut from slabs of 1 MiB. What grows takes
+ * Memory for the segments of a table, in pages of 2 KiB cut from slabs of 1 MiB. What grows takes
  * pages and what shrinks returns them. So nothing is left behind as garbage until it is collected,
  * which would be more memory than the entries need, nor as holes between arrays.
  */
@@ -26,7 +23,6 @@ export class TablePages {
   /** No slab before this one has a free page. */
   #firstFree = 0;
   #slabsHeld = 0;
-  #pagesUsed = 0;
 
   constructor(segments: number) {
     this.#lengths = new Int32Array(segments);
@@ -53,25 +49,15 @@ export class TablePages {
     return this.#slabs[page >>> SLAB_PAGES_LOG2] ?? NOTHING;
   }
 
-  /** Whether the segment has pages that stand in the way of giving slabs back; `refit` moves them. */
-  hasStrays(segment: number): boolean {
-    for (let index = this.lengthOf(segment) - 1; index >= 0; index--) {
-      if (this.#isStray(this.pageOf(segment, index))) return true;
-    }
-    return false;
-  }
-
   /** Gives a segment so many pages. They are empty, and what it had is lost. */
   refit(segment: number, wanted: number): void {
     while (wanted > 1 << this.#widthLog2) this.#widenDirectory();
     const start = segment << this.#widthLog2;
-    const pages = this.#directory.subarray(start, start + Math.max(wanted, this.lengthOf(segment)));
-    let kept = 0;
-    for (const page of pages.subarray(0, this.lengthOf(segment))) {
-      if (kept >= wanted || this.#isStray(page)) this.#release(page);
-      else pages[kept++] = page;
-    }
-    for (; kept < wanted; kept++) pages[kept] = this.#take();
+    const length = this.lengthOf(segment);
+    const pages = this.#directory.subarray(start, start + Math.max(wanted, length));
+    // The last pages go, which were taken last: so it is the highest slabs that run empty.
+    for (const page of pages.subarray(wanted, length)) this.#release(page);
+    for (let index = length; index < wanted; index++) pages[index] = this.#take();
     for (const page of pages.subarray(0, wanted)) {
       this.slabOf(page).fill(0, startOf(page), startOf(page) + PAGE_WORDS);
     }
@@ -88,9 +74,8 @@ export class TablePages {
     }
   }
 
-  /** A free page, with whatever was in it; from the lowest slab, so that the highest run empty. */
+  /** A free page of the lowest slab that has one, with whatever was in it. */
   #take(): number {
-    this.#pagesUsed++;
     for (; this.#firstFree < this.#slabs.length; this.#firstFree++) {
       const page = this.#free[this.#firstFree]?.pop();
       if (page !== undefined) return page;
@@ -107,7 +92,6 @@ export class TablePages {
 
   /** A slab of which no page is used any more is given back. */
   #release(page: number): void {
-    this.#pagesUsed--;
     const slab = page >>> SLAB_PAGES_LOG2;
     const free = this.#free[slab] ?? [];
     free.push(page);
@@ -118,11 +102,6 @@ export class TablePages {
     } else if (slab < this.#firstFree) {
       this.#firstFree = slab;
     }
-  }
-
-  #isStray(page: number): boolean {
-    if (this.#slabsHeld * SLAB_PAGES - this.#pagesUsed <= LOOSE_PAGES) return false;
-    return page >>> SLAB_PAGES_LOG2 > this.#pagesUsed >>> SLAB_PAGES_LOG2;
   }
 }
 
