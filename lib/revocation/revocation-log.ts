@@ -6,6 +6,14 @@ export interface RevocationEntry {
   readonly expiresAt: number;
 }
 
+/**
+ * Whether an entry gives a token its place in a status list, and so ends nothing. There is one for each
+ * token, so a store that is short of room keeps some for the others.
+ */
+export function isPlaceEntry({ data }: Pick<RevocationEntry, 'data'>): boolean {
+  return data.startsWith('l');
+}
+
 /** An entry with its place in the log. */
 export interface LoggedRevocation extends RevocationEntry {
   /** Opaque; names the log as well as the place, so that another log's position is recognised. */

@@ -1,6 +1,7 @@
 import type { Clock } from '../../kernel/clock.js';
 import { randomId } from '../../kernel/ids.js';
 import {
+  isPlaceEntry,
   type LogFollower,
   type LoggedRevocation,
   type LogPage,
@@ -50,12 +51,15 @@ export class MemoryRevocationLog extends RevocationLog {
   readonly #room: MemoryRoom<Entry>;
   readonly #clock: Clock;
   readonly #readers = new Set<Reader>();
+  /** Room that places in status lists never take: a quarter, for what ends tokens. */
+  readonly #reserved: number;
   #last = 0;
   #pulse: NodeJS.Timeout | undefined;
 
   constructor(maxEntries: number, clock: Clock) {
     super();
     this.#clock = clock;
+    this.#reserved = Math.floor(maxEntries / 4);
     this.#room = new MemoryRoom(maxEntries, clock, (entry) => this.#forget(entry));
   }
 
@@ -67,7 +71,8 @@ export class MemoryRevocationLog extends RevocationLog {
     }
     // What has expired concerns no token, and needs no room.
     if (expiresAt > now) {
-      this.#room.expectRoom();
+      // Whoever can log in can have places given: a flood of logins must not stop revoking.
+      this.#room.expectRoom(isPlaceEntry({ data }) ? this.#reserved : 0);
       const entry = new Entry(++this.#last, data, expiresAt);
       const number = chunkOf(entry.number);
       const chunk = this.#chunks.get(number) ?? new Map<number, Entry>();

@@ -51,13 +51,14 @@ export class MemoryRoom<Item extends Expiring> {
 
   /**
    * Makes sure of room for one more item. Sweeping left some, if any had expired.
+   * @param reserved room for so many items is left to others
    * @throws StoreError `ERR_STORE_FULL`
    */
-  expectRoom(): void {
-    if (this.#queue.size < this.#maxEntries) return;
+  expectRoom(reserved = 0): void {
+    if (this.#queue.size < this.#maxEntries - reserved) return;
     throw new StoreError(
       'ERR_STORE_FULL',
-      `The memory storage holds ${this.#maxEntries} entries of this kind (maxEntries), and none of them expired.`,
+      `The memory storage has no room for this entry (maxEntries: ${this.#maxEntries} of its kind), and none of them expired.`,
     );
   }
 

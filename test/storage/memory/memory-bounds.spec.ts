@@ -3,6 +3,8 @@ import { runInNewContext } from 'node:vm';
 
 import * as fc from 'fast-check';
 
+import { writeRevocation } from '../../../lib/revocation/revocation-entry.js';
+import { writeAllocation } from '../../../lib/status-list/allocation-entry.js';
 import { MemoryAttemptStore } from '../../../lib/storage/memory/memory-attempt-store.js';
 import { MemoryReplayStore } from '../../../lib/storage/memory/memory-replay-store.js';
 import { MemoryRevocationLog } from '../../../lib/storage/memory/memory-revocation-log.js';
@@ -179,6 +181,42 @@ describe('a full store', () => {
     }
     expect(await store.end(key)).toBe(true);
     expect(await store.create(other)).toBe(true);
+  });
+});
+
+describe('a log that logins filled with places in status lists', () => {
+  // As they are really written: the store knows them by how they begin.
+  const names = { subject: 'A'.repeat(13), key: 'A'.repeat(13), session: undefined };
+  const digest = (n: number): string => `${n}`.padStart(13, 'A');
+  const place = (n: number): string =>
+    writeAllocation({
+      list: { start: 1, period: 1, number: 0 },
+      index: n,
+      token: { ...names, token: digest(n), issuedAt: 1, era: 0 },
+      until: 1,
+    }).data;
+  const revocation = (n: number): string =>
+    writeRevocation({ kind: 'token', digest: digest(n), since: 1, until: 1 }).data;
+
+  it('still takes revocations: a quarter of it is theirs', async () => {
+    const log = new MemoryRevocationLog(MAX, clock);
+    const append = (data: string) => log.append({ data, expiresAt: clock.now() + MINUTE });
+    for (let n = 0; n < 15; n++) await append(place(n));
+    await expect(append(place(15))).rejects.toMatchObject(FULL);
+    for (let n = 0; n < 5; n++) await append(revocation(n));
+    await expect(append(revocation(5))).rejects.toMatchObject(FULL);
+    expect(log.size).toBe(MAX);
+  });
+
+  it('takes revocations wherever there is room, and places only while a quarter is free', async () => {
+    const log = new MemoryRevocationLog(MAX, clock);
+    const append = (data: string, ms = MINUTE) => log.append({ data, expiresAt: clock.now() + ms });
+    for (let n = 0; n < 15; n++) await append(revocation(n), n === 0 ? 1_000 : MINUTE);
+    await expect(append(place(0))).rejects.toMatchObject(FULL);
+    clock.advance(1_000);
+    await append(place(1));
+    for (let n = 0; n < 5; n++) await append(revocation(n));
+    await expect(append(revocation(5))).rejects.toMatchObject(FULL);
   });
 });
 
