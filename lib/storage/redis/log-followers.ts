@@ -33,7 +33,10 @@ export class LogFollowers {
   readonly #ends = new Set<() => void>();
   #isClosed = false;
 
-  /** @param isProven whether the log is a primary's: a replica's may lack what was revoked since */
+  /**
+   * @param isProven whether the log is that of a primary, with as many replicas as were configured:
+   * any other may lack what was revoked since
+   */
   constructor(source: RedisSource, key: string, clock: Clock, isProven: () => boolean) {
     this.#source = source;
     this.#key = key;

@@ -98,7 +98,10 @@ export class OutageWatch {
     return this.#circuit(WHOLE).outage ?? this.#circuit(this.#placeOf(key)).outage;
   }
 
-  /** Whether the server of this key took a write a moment ago, and is no replica of another. */
+  /**
+   * Whether the server of this key took a write a moment ago, and is no replica of another; where
+   * replicas were configured, whether as many of them took it as well.
+   */
   isProven(key: string): boolean {
     const { outage, wroteAt } = this.#circuit(this.#placeOf(key));
     return outage === undefined && this.#clock.now() - wroteAt <= PROVEN_FOR;

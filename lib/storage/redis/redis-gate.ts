@@ -94,7 +94,15 @@ export class RedisGate {
     return this.call({ task, key, send });
   }
 
-  /** Whether the server of this key took a write a moment ago, and is no replica of another. */
+  /** Connects, and finds out what holds of the servers, before any call. Once closed: nothing. */
+  watch(): void {
+    if (!this.#isClosed) this.#watch.start();
+  }
+
+  /**
+   * Whether the server of this key took a write a moment ago, and is no replica of another; where
+   * replicas were configured, whether as many of them took it as well.
+   */
   isProven(key: string): boolean {
     return this.#watch.isProven(key);
   }

@@ -100,7 +100,10 @@ export class RedisRevocationLog extends RevocationLog {
   }
 
   follow(follower: LogFollower): () => void {
-    return this.#followers.add(follower, (request) => this.read(request));
+    const end = this.#followers.add(follower, (request) => this.read(request));
+    // Only its probes tell whether replicas are there, and whoever just follows never calls it.
+    this.#durable.watch();
+    return end;
   }
 }
 

@@ -56,7 +56,10 @@ class RedisStorage implements Storage {
         : new RedisGate(openClient(source), durableLimits, keys, this.#health, clock);
     this.#gates = new Set([gate, durable]);
     this.#ringWatch = new RingWatch(source, gate, keys);
-    this.#followers = new LogFollowers(source, keys.log(), clock, () => gate.isProven(keys.log()));
+    // A primary without its replicas may have been replaced by one of them: what was revoked there
+    // it does not know.
+    const isProven = (): boolean => gate.isProven(keys.log()) && durable.isProven(keys.log());
+    this.#followers = new LogFollowers(source, keys.log(), clock, isProven);
     this.keyStore = new RedisKeyStore(gate, durable, keys, this.#ringWatch);
     this.revocationLog = new RedisRevocationLog(gate, durable, keys, this.#followers);
     this.sessionStore = new RedisSessionStore(gate, durable, keys);
