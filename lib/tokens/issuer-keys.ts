@@ -99,9 +99,10 @@ export class DerivedKeys implements IssuerKeys {
     const master = parsed && this.keyRing.verificationKey(parsed.masterKid, onStale);
     if (parsed === undefined || master === undefined || !master.row.symmetric) return undefined;
     const { sub } = payload();
-    // A subject nobody can have has no secret either; and an endless one costs nothing.
+    // A subject nobody can have has no secret either; and an endless one costs nothing. Not the code
+    // of a claim: that one is said of tokens whose signature is right.
     if (typeof sub !== 'string' || sub === '' || sub.length > 255 || !sub.isWellFormed()) {
-      throw new TokenError('ERR_TOKEN_CLAIM_INVALID', 'sub has a wrong type or form');
+      throw new TokenError('ERR_TOKEN_KID', 'no secret is derived for a sub of this type or form');
     }
     return this.#derive(master, sub, parsed.period, kid);
   }
