@@ -1,4 +1,4 @@
-import { SystemClock } from '../../../lib/kernel/clock.js';
+import { Clock, SystemClock } from '../../../lib/kernel/clock.js';
 import { LogFollowers } from '../../../lib/storage/redis/log-followers.js';
 import {
   describeWithRedis,
@@ -6,6 +6,25 @@ import {
   type RedisServer,
   startRedis,
 } from '../../support/redis-server.js';
+
+/** A host whose wall clock is set back while time goes on. */
+class SetBackClock extends Clock {
+  #wall = Date.UTC(2026, 10, 22);
+  #elapsed = 0;
+
+  now(): number {
+    return this.#wall;
+  }
+
+  override elapsed(): number {
+    return this.#elapsed;
+  }
+
+  pass(ms: number): void {
+    this.#elapsed += ms;
+    this.#wall -= ms;
+  }
+}
 
 describeWithRedis('LogFollowers', () => {
   let server: RedisServer;
@@ -48,5 +67,28 @@ describeWithRedis('LogFollowers', () => {
     const [told, read] = [current, reads];
     await eventually('it reads on', () => reads >= read + 5);
     expect(current).toBe(told);
+  });
+
+  it('calls nobody current by a slow answer, also when the wall clock was set back', async () => {
+    const clock = new SetBackClock();
+    const others = new LogFollowers({ url: server.url }, 'log', clock, () => true);
+    let took = 501;
+    const heard = { pages: 0, current: 0 };
+    try {
+      others.add(
+        { after: null, onEntries: () => {}, onCurrent: () => heard.current++, onLost: () => {} },
+        async () => {
+          heard.pages++;
+          clock.pass(took);
+          return { verdict: 'read', entries: [], position: null, atEnd: true };
+        },
+      );
+      await eventually('it reads', () => heard.pages >= 5);
+      expect(heard.current).toBe(0);
+      took = 500;
+      await eventually('it is current', () => heard.current > 0);
+    } finally {
+      others.close();
+    }
   });
 });
