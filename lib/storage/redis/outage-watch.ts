@@ -64,7 +64,7 @@ export class OutageWatch {
   #status = '';
   #statusSince = 0;
   #probedAt = -Infinity;
-  #slotsRefreshedAt = 0;
+  #slotsRefreshedAt = -Infinity;
 
   constructor(
     client: RedisClient,
@@ -104,7 +104,7 @@ export class OutageWatch {
    */
   isProven(key: string): boolean {
     const { outage, wroteAt } = this.#circuit(this.#placeOf(key));
-    return outage === undefined && this.#clock.now() - wroteAt <= PROVEN_FOR;
+    return outage === undefined && this.#elapsed() - wroteAt <= PROVEN_FOR;
   }
 
   noteAnswer(key: string): void {
@@ -121,7 +121,7 @@ export class OutageWatch {
   }
 
   #tick(): void {
-    const now = this.#clock.now();
+    const now = this.#elapsed();
     this.#watchConnection(now);
     if (this.#client.status !== 'ready') return;
     for (const circuit of this.#circuits.values()) {
@@ -184,13 +184,13 @@ export class OutageWatch {
   /** A write, because a server that cannot write is of no use. */
   #probe(circuit: Circuit, key: string): void {
     if (this.#probes.has(circuit)) return;
-    const probe = { key, since: this.#clock.now() };
+    const probe = { key, since: this.#elapsed() };
     this.#probes.set(circuit, probe);
     const settle = (failure: Failure | undefined): void => {
       // An answer on a connection that was given up says nothing of the one there is now.
       if (this.#probes.get(circuit) !== probe) return;
       this.#probes.delete(circuit);
-      const isLate = this.#clock.now() - probe.since > this.#deadline;
+      const isLate = this.#elapsed() - probe.since > this.#deadline;
       if (failure?.isCertain === true) {
         circuit.open(failure.detail, key);
       } else if (failure !== undefined || isLate) {
@@ -241,6 +241,11 @@ export class OutageWatch {
         node.disconnect();
       }
     }
+  }
+
+  /** Of no wall clock: one that is set back would make an old proof look new. */
+  #elapsed(): number {
+    return this.#clock.elapsed?.() ?? this.#clock.now();
   }
 
   #placeOf(key: string): string {

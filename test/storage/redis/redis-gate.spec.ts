@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 
 import { StoreError } from '../../../lib/kernel/errors.js';
-import { SystemClock } from '../../../lib/kernel/clock.js';
+import { Clock, SystemClock } from '../../../lib/kernel/clock.js';
 import { openClient } from '../../../lib/storage/redis/redis-clients.js';
 import { type Call, RedisGate } from '../../../lib/storage/redis/redis-gate.js';
 import { RedisKeys } from '../../../lib/storage/redis/redis-keys.js';
@@ -15,6 +15,23 @@ import {
 
 const LIMITS = { deadline: 100, connectTimeout: 5_000, maxPending: 10, replication: null };
 const PING: Call = { task: 'asking', key: 'k', send: (client) => client.ping() };
+
+/** A host whose wall clock is set back while time goes on. */
+class SetBackClock extends Clock {
+  #isSetBack = false;
+
+  now(): number {
+    return Date.now() - (this.#isSetBack ? 3_600_000 : 0);
+  }
+
+  override elapsed(): number {
+    return performance.now();
+  }
+
+  setBack(): void {
+    this.#isSetBack = true;
+  }
+}
 
 describeWithRedis('RedisGate', () => {
   let server: RedisServer;
@@ -97,6 +114,25 @@ describeWithRedis('RedisGate', () => {
     await eventually('the connection is gone', () => client.status !== 'ready');
     expect((await gate.call(PING)).text()).toBe('PONG');
     expect(health.status.state).toBe('up');
+  });
+
+  it('takes no old proof for a new one, nor a dead server for a slow one, by a clock set back', async () => {
+    const clock = new SetBackClock();
+    const found = new StoreHealth(clock);
+    const client = openClient({ url: server.url });
+    const other = new RedisGate(client, LIMITS, new RedisKeys(''), found, clock);
+    try {
+      await other.call(PING);
+      await eventually('it is proven', () => other.isProven('k'));
+      clock.setBack();
+      server.pause();
+      await eventually('it is proven no more', () => !other.isProven('k'));
+      await eventually('the outage is known', () => found.status.state === 'down');
+      server.resume();
+      await eventually('it is proven again', () => other.isProven('k'));
+    } finally {
+      await other.close();
+    }
   });
 
   it('is slow once: neither the call nor the server is given up for it', async () => {
