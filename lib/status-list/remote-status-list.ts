@@ -76,6 +76,8 @@ const AHEAD = 0.8;
 export class RemoteStatusList {
   readonly #surroundings: ListSurroundings;
   #held: Held | undefined;
+  /** `iat` of the newest list ever taken, whatever became of it. */
+  #newest = -Infinity;
   #failures = 0;
   #retryAt = -Infinity;
   #refreshing: Promise<void> | undefined;
@@ -153,11 +155,9 @@ export class RemoteStatusList {
   #adopt(list: StatusList, fetchedAt: number): void {
     const { freshness, keys, time, onChange } = this.#surroundings;
     const { maxTtl, staleFor, maxAge, leeway } = freshness;
-    const before = this.#usable(time.now());
-    // A cache on the way may still have an older one, in which a token is not yet revoked.
-    if (before !== undefined && list.issuedAt < before.list.issuedAt) {
-      throw new StatusListError('older-than-before');
-    }
+    // A cache on the way, or whoever sits there, may still have an older one, in which a token is not
+    // yet revoked: also when the time of the newer one is over, and nothing can be said any more.
+    if (list.issuedAt < this.#newest) throw new StatusListError('older-than-before');
     const ttl = Math.min(Math.max((list.ttl ?? Infinity) * 1000, MIN_TTL), maxTtl);
     const ends = Math.min(
       this.#elapsedAt((list.expiresAt ?? Infinity) + leeway),
@@ -165,6 +165,7 @@ export class RemoteStatusList {
     );
     if (time.now() >= ends) throw new StatusListError('expired');
     if (!keys.stands(list.key)) throw new StatusListError('unknown-key');
+    this.#newest = list.issuedAt;
     const freshUntil = Math.min(fetchedAt + ttl, ends);
     this.#held = {
       list,

@@ -530,6 +530,34 @@ describe('a list that is known', () => {
     expect(incidents).toMatchObject([{ failure: 'older-than-before' }]);
   });
 
+  it('is not followed by an older one, also when its own time is over', async () => {
+    const older = await listToken({ claims: { exp: undefined } });
+    clock.advance(5_000);
+    server.answer = serve(await listToken({ lst: revoked }));
+    const reader = openReader();
+    expect(await ask(reader)).toEqual({ status: 'invalid' });
+    clock.advance(24 * 60 * MINUTE - 10_000);
+    server.answer = serve(older);
+    expect(await codeOf(ask(reader))).toBe(UNAVAILABLE);
+    expect(incidents).toMatchObject([{ failure: 'older-than-before' }]);
+    // A newer one is as good as ever.
+    clock.advance(30_000);
+    server.answer = serve(await listToken({ lst: revoked }));
+    expect(await ask(reader)).toEqual({ status: 'invalid' });
+  });
+
+  it('is not followed by an older one when its key was withdrawn', async () => {
+    keys?.set(otherKey.kid, publicHalf(otherKey));
+    const older = await listToken({ by: otherKey });
+    clock.advance(5_000);
+    server.answer = serve(await listToken({ lst: revoked }));
+    const reader = openReader();
+    expect(await ask(reader)).toEqual({ status: 'invalid' });
+    keys = new Map([...(keys ?? [])].filter(([kid]) => kid === otherKey.kid));
+    server.answer = serve(older);
+    expect(await codeOf(ask(reader))).toBe(UNAVAILABLE);
+  });
+
   it('ends with the key that signed it', async () => {
     const reader = openReader();
     await ask(reader);
