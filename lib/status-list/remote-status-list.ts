@@ -100,14 +100,15 @@ export class RemoteStatusList {
   at(index: number): number | undefined | Promise<number | undefined> {
     const now = this.#surroundings.time.now();
     const held = this.#usable(now);
-    if (held === undefined || now >= held.freshUntil) {
-      if (this.#refreshing === undefined && now < this.#retryAt) return this.#read(index, now);
-      return this.#refresh().then(() => this.#read(index, this.#surroundings.time.now()));
+    if (held !== undefined && now < held.freshUntil) {
+      const status = statusIn(held, index);
+      // A list may be made longer for new tokens: what is beyond its end is looked up again, at times.
+      if (status !== undefined || now < held.fetchedAt + COOLDOWN) {
+        if (now >= held.refreshAt && now >= this.#retryAt) void this.#refresh();
+        return status;
+      }
     }
-    if (now >= held.refreshAt && now >= this.#retryAt) void this.#refresh();
-    const status = this.#read(index, now);
-    if (status !== undefined || now < held.fetchedAt + COOLDOWN) return status;
-    // A list may be made longer for new tokens.
+    if (this.#refreshing === undefined && now < this.#retryAt) return this.#read(index, now);
     return this.#refresh().then(() => this.#read(index, this.#surroundings.time.now()));
   }
 
@@ -120,11 +121,13 @@ export class RemoteStatusList {
 
   #read(index: number, now: number): number | undefined {
     const held = this.#usable(now);
-    if (held === undefined) {
+    const status = held && statusIn(held, index);
+    // What is beyond the end of a list is on no list only if that was fetched just now.
+    if (held === undefined || (status === undefined && now >= held.fetchedAt + COOLDOWN)) {
       const message = 'The status list of the issuer is not available.';
       throw new RevocationError('ERR_STATUS_LIST_UNAVAILABLE', message);
     }
-    return statusAt(held.list.bytes, held.list.width, index);
+    return status;
   }
 
   /** Never rejects: what went wrong is kept and reported. */
@@ -186,6 +189,10 @@ export class RemoteStatusList {
     const { time } = this.#surroundings;
     return time.wallTime(time.now()).getTime();
   }
+}
+
+function statusIn({ list }: Held, index: number): number | undefined {
+  return statusAt(list.bytes, list.width, index);
 }
 
 function failureOf(error: unknown): StatusListFailure {

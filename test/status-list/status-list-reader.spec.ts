@@ -583,6 +583,27 @@ describe('a list that is known', () => {
     expect(await quiet(before)).toBe(1);
   });
 
+  it('leaves open what is beyond its end while a longer one cannot be had, and asks no more often', async () => {
+    const reader = openReader();
+    await ask(reader);
+    server.answer = away;
+    const before = server.paths.length;
+    clock.advance(30_000);
+    for (let each = 0; each < 40; each++) {
+      expect(await codeOf(ask(reader, tokenAt(4)))).toBe(UNAVAILABLE);
+    }
+    expect(await quiet(before)).toBe(1);
+    // What is on the list is known all the same.
+    expect(reader.status(tokenAt(1))).toEqual({ status: 'invalid' });
+    // Also when it is only used for want of a newer one.
+    clock.advance(60_000);
+    expect(await codeOf(ask(reader, tokenAt(4)))).toBe(UNAVAILABLE);
+    expect(await ask(reader, tokenAt(1))).toEqual({ status: 'invalid' });
+    server.answer = serve(await listToken());
+    clock.advance(30_000);
+    expect(await codeOf(ask(reader, tokenAt(4)))).toBe('ERR_TOKEN_CLAIM_INVALID');
+  });
+
   it('is one of many, and those that were used last are kept', async () => {
     server.answer = (request, response) => {
       const path = request.url ?? '';
