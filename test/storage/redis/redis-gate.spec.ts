@@ -128,6 +128,7 @@ describeWithRedis('RedisGate', () => {
       server.pause();
       await eventually('it is proven no more', () => !other.isProven('k'));
       await eventually('the outage is known', () => found.status.state === 'down');
+      expect(other.isProven('k')).toBe(false);
       server.resume();
       await eventually('it is proven again', () => other.isProven('k'));
     } finally {
