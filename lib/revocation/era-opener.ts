@@ -35,17 +35,25 @@ const ATTEMPTS = 20;
 /** Eras by which two attempts are set apart. */
 const SPREAD = 16;
 
+/** A request to end all but one thing of a subject. */
+interface SparingRequest extends EraRequest {
+  readonly exempt: string;
+}
+
 /**
  * Opens eras: each is higher than any that a token can carry when it is asked for.
  *
- * The index keeps the latest era of a subject only, so one that spares a session could hide one that
- * does not: an attacker who keeps changing the password, sparing their own session, would outlive the
- * operator who ends everything. Hence one era at a time for each subject on this instance, and
- * whoever finds in the log that another instance was quicker makes good what that hides.
+ * One that spares nothing is an entry of its own, which nothing hides: an attacker who keeps changing
+ * the password, sparing their own session, does not outlive the operator who ends everything. Of
+ * those that spare something the index keeps the latest of a subject. Hence one of these at a time
+ * for each subject on this instance, and whoever finds in the log that another instance was quicker
+ * makes good what that hides.
  */
 export class EraOpener {
   readonly #surroundings: EraSurroundings;
   readonly #busy = new Map<string, Promise<unknown>>();
+  /** Those that have not begun, by subject and what they spare: who asks for the same shares them. */
+  readonly #waiting = new Map<string, Promise<Revoked>>();
   /** The highest era that was chosen here, in the log or not yet. */
   #latest = 0;
 
@@ -53,11 +61,28 @@ export class EraOpener {
     this.#surroundings = surroundings;
   }
 
-  open(request: EraRequest): Promise<Revoked> {
-    const { digest, kind } = request;
-    if (kind === 'everything') return this.#openForAll(request);
+  async open(request: EraRequest): Promise<Revoked> {
+    const { kind, digest, exempt } = request;
+    if (exempt !== undefined) return this.#openInTurn({ ...request, exempt });
+    const { catchUp, make } = this.#surroundings;
+    await catchUp(kind);
+    const { since, until } = this.#chooseEra(request, 1);
+    return make({ kind, digest, since, until });
+  }
+
+  #openInTurn(request: SparingRequest): Promise<Revoked> {
+    const { digest, exempt } = request;
+    const name = `${digest}${exempt}`;
+    const waiting = this.#waiting.get(name);
+    if (waiting !== undefined) return waiting;
     const before = this.#busy.get(digest) ?? Promise.resolve();
-    const opened = before.catch(() => {}).then(() => this.#openForSubject(request));
+    const opened = before
+      .catch(() => {})
+      .then(() => {
+        this.#waiting.delete(name);
+        return this.#openSparing(request);
+      });
+    this.#waiting.set(name, opened);
     const done = opened
       .catch(() => {})
       .finally(() => {
@@ -67,22 +92,24 @@ export class EraOpener {
     return opened;
   }
 
-  async #openForSubject(request: EraRequest): Promise<Revoked> {
+  async #openSparing(request: SparingRequest): Promise<Revoked> {
     const { kind, digest, exempt } = request;
     const { feed, index, catchUp, make } = this.#surroundings;
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-      const era = await this.#chooseEra(request, attempt);
-      const rivals = new Rivals(request, era.since, index.find('exemption', exempt ?? '', era.now));
+      await catchUp(kind);
+      // At once: what is read between choosing and watching would be neither known nor noted.
+      const era = this.#chooseEra(request, attempt);
+      const rivals = new Rivals(request, era.since, index.find('exemption', exempt, era.now));
       const unwatch = feed.watch((revocation) => rivals.note(revocation));
       try {
-        if (exempt !== undefined) await this.#spare(digest, exempt, era);
+        await this.#spare(digest, exempt, era);
         const { since, until } = era;
-        const revoked = await make({ kind, digest, since, until });
+        const revoked = await make({ kind: 'others', digest, since, until });
         // What stands before it in the log, although it was not known when the era was chosen.
         await catchUp(kind);
         const hidden = rivals.unspared;
-        if (exempt !== undefined && hidden > 0) await this.#raiseFloor(exempt, hidden, until);
-        if (rivals.latest < since || index.sizeOf('exemption') === 0) return revoked;
+        if (hidden > 0) await this.#raiseFloor(exempt, hidden, until);
+        if (rivals.latest < since) return revoked;
       } finally {
         unwatch();
       }
@@ -93,23 +120,13 @@ export class EraOpener {
     );
   }
 
-  async #openForAll(request: EraRequest): Promise<Revoked> {
-    const { kind, digest } = request;
-    const { since, until } = await this.#chooseEra(request, 1);
-    return this.#surroundings.make({ kind, digest, since, until });
-  }
-
-  async #chooseEra({ kind, exempt, lasts }: EraRequest, attempt: number): Promise<Era> {
-    const { index, feed, clock, catchUp } = this.#surroundings;
-    await catchUp(kind);
+  #chooseEra({ lasts }: EraRequest, attempt: number): Era {
+    const { index, feed, clock } = this.#surroundings;
     const now = Math.floor(clock.now());
     // Higher than any a token can carry by now, although clocks disagree.
     const known = Math.max(index.latestEra, feed.latestExemption, this.#latest);
     // Two that chose the same would choose the same again.
-    const least = Math.max(now, known + 1) + randomUpTo(SPREAD * (attempt - 1));
-    // Odd if it spares something, so that no other instance chooses the same for one that does not.
-    const parity = exempt === undefined ? 0 : 1;
-    const since = least % 2 === parity ? least : least + 1;
+    const since = Math.max(now, known + 1) + randomUpTo(SPREAD * (attempt - 1));
     this.#latest = since;
     return { now, since, until: now + lasts };
   }
@@ -136,13 +153,13 @@ interface Era extends Pick<Revocation, 'since' | 'until'> {
 
 /** What others opened for the same subject while an era was on its way into the log. */
 class Rivals {
-  readonly #request: EraRequest;
+  readonly #request: SparingRequest;
   readonly #own: number;
   readonly #eras: number[] = [];
   /** The eras of those that spare the same as this one. */
   readonly #spared: number[];
 
-  constructor(request: EraRequest, own: number, lastSpared: number | undefined) {
+  constructor(request: SparingRequest, own: number, lastSpared: number | undefined) {
     this.#request = request;
     this.#own = own;
     this.#spared = lastSpared === undefined ? [] : [lastSpared];
@@ -151,7 +168,7 @@ class Rivals {
   note({ kind, digest, since }: Revocation): void {
     const { exempt, digest: subject } = this.#request;
     const isOwn = since === this.#own;
-    if (kind === 'subject' || kind === 'version') {
+    if (kind === 'others') {
       if (digest === subject && !isOwn) this.#eras.push(since);
     } else if (kind === 'exemption' && digest === exempt) {
       if (!isOwn) this.#spared.push(since);

@@ -1,6 +1,8 @@
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 
 import type { Clock } from '../kernel/clock.js';
+import { withDeadline } from '../kernel/deadline.js';
+import { StoreError } from '../kernel/errors.js';
 import { type Revocation, writeRevocation } from './revocation-entry.js';
 import { RevocationIndex } from './revocation-index.js';
 import type { LogCompanion } from './log-companion.js';
@@ -11,6 +13,9 @@ const BATCH = 64;
 
 /** Entries looked at without giving way to requests. */
 const TURN = 2_000;
+
+/** Milliseconds for a log of the application's to take an entry. */
+const APPEND_WITHIN = 30_000;
 
 /** Milliseconds before a log that failed is tried again. */
 const RETRY_AFTER = 1_000;
@@ -89,7 +94,9 @@ export class LogRefill {
     for (;;) {
       const now = clock.now();
       missing = missing.filter((each) => each.entry.expiresAt > now && !this.#isPresent(each));
-      const tries = await Promise.allSettled(missing.map(({ entry }) => log.append(entry)));
+      const tries = await Promise.allSettled(
+        missing.map(({ entry }) => withDeadline(log.append(entry), APPEND_WITHIN, tooLate)),
+      );
       const failed = missing.filter((_, place) => isPassing(tries[place]));
       written += tries.filter(({ status }) => status === 'fulfilled').length;
       if (failed.length === 0 || this.#isStopped) return written;
@@ -97,6 +104,10 @@ export class LogRefill {
       await pause(RETRY_AFTER, undefined, { ref: false });
     }
   }
+}
+
+function tooLate(): StoreError {
+  return new StoreError('ERR_STORE_UNAVAILABLE', 'The revocation log did not answer in time.');
 }
 
 /** What a store refused for good is not offered to it for ever. */

@@ -32,7 +32,6 @@ export interface Verdict {
 /** A token in the eyes of the index. Digests are made when they are first asked for. */
 export class RevocableToken implements RevocableNames {
   readonly #facts: TokenFacts;
-  readonly #kid: string;
   #token: string | undefined;
   #session: string | undefined;
   #subject: string | undefined;
@@ -40,10 +39,8 @@ export class RevocableToken implements RevocableNames {
   /** The generation of the index that had nothing against it. */
   clearedAt = -1;
 
-  /** @param kid of the key that is revoked with it, where a secret was derived from that */
-  constructor(facts: TokenFacts, kid: string = facts.kid) {
+  constructor(facts: TokenFacts) {
     this.#facts = facts;
-    this.#kid = kid;
   }
 
   get token(): string {
@@ -63,8 +60,8 @@ export class RevocableToken implements RevocableNames {
   }
 
   get key(): string {
-    const { issuer } = this.#facts;
-    return (this.#key ??= digestOf('key', issuer, this.#kid));
+    const { issuer, kid } = this.#facts;
+    return (this.#key ??= digestOf('key', issuer, kid));
   }
 
   get issuedAt(): number {
@@ -110,10 +107,10 @@ function bySubject(
   at: Judgement,
 ): Verdict | undefined {
   const { now, leeway } = at;
-  for (const kind of ['subject', 'version'] as const) {
+  for (const kind of ['subject', 'version', 'others'] as const) {
     const era = index.sizeOf(kind) > 0 ? index.find(kind, token.subject, now) : undefined;
     if (era === undefined || !isOfEarlierEra(token, era, leeway)) continue;
-    if (!isExempt(index, token, era, at)) return { kind, since: era };
+    if (kind !== 'others' || !isExempt(index, token, era, at)) return { kind, since: era };
   }
   return undefined;
 }
@@ -128,7 +125,9 @@ function byDate(
     return { kind: 'everything', since: era };
   }
   const instant = index.before(now);
-  if (instant === undefined || token.issuedAt * 1000 >= instant) return undefined;
+  if (instant === undefined) return undefined;
+  const slack = token.era === undefined ? leeway : 0;
+  if ((token.issuedAt - slack) * 1000 >= instant) return undefined;
   return { kind: 'before', since: instant };
 }
 
@@ -138,7 +137,7 @@ function byDate(
  */
 function isOfEarlierEra(token: RevocableNames, era: number, leeway: number): boolean {
   if (token.era !== undefined) return token.era < era;
-  return token.issuedAt <= Math.floor(era / 1000) + leeway;
+  return token.issuedAt <= era / 1000 + leeway;
 }
 
 /** Whether this very token, or its session, was spared by the revocation that opened this era. */
@@ -176,22 +175,19 @@ export function exemptionOf(
 
 /**
  * The digest under which it is kept which era a token has to carry to be exempt at all. The index
- * keeps the latest revocation of a subject: what an earlier one ended, without exemption, would
- * otherwise live again once a later one spares it.
+ * keeps the latest `others` of a subject: what an earlier one ended would otherwise live again once a
+ * later one spares it.
  */
 export function floorOf(exempt: string): string {
   return digestOf('exemptSession', exempt);
 }
 
-/** The latest era that was opened for a subject and did not spare what is to be exempt now. */
+/** The latest `others` of a subject, if it did not spare what is to be exempt now. */
 export function unsparedEra(
   index: RevocationIndex,
   { subject, exempt }: { readonly subject: string; readonly exempt: string },
   now: number,
 ): number | undefined {
-  const eras = (['subject', 'version'] as const).flatMap(
-    (kind) => index.find(kind, subject, now) ?? [],
-  );
-  const unspared = eras.filter((era) => !isSpared(index, exempt, era, now));
-  return unspared.length === 0 ? undefined : Math.max(...unspared);
+  const era = index.find('others', subject, now);
+  return era === undefined || isSpared(index, exempt, era, now) ? undefined : era;
 }

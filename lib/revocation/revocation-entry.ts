@@ -11,7 +11,7 @@ export interface Revocation {
   /** Of what it names, 78 bits in base64url; empty for `everything` and `before`. */
   readonly digest: string;
   /**
-   * When it was made, in milliseconds. `subject`, `version`, `everything`: the era a token has to
+   * When it was made, in milliseconds. `subject`, `version`, `others`, `everything`: the era a token has to
    * carry to be of later date. `exemption`: the era it exempts from. `before`: the instant it names.
    */
   readonly since: number;
@@ -28,7 +28,9 @@ const LETTERS = {
   subject: 'u',
   /** The same, because the subject's token version was raised. */
   version: 'v',
-  /** A session or a token of a subject that `subject` and `version` up to this era spare. */
+  /** As `subject`, but for what an `exemption` spares. Neither hides the other. */
+  others: 'o',
+  /** A session or a token of a subject that `others` up to this era spare. */
   exemption: 'x',
   /** All tokens signed with one key. */
   key: 'k',
@@ -61,7 +63,7 @@ export function isAllocation(data: string): boolean {
   return data.startsWith(ALLOCATION_LETTER);
 }
 
-/** What a digest is of. `subject` and `version` share theirs. */
+/** What a digest is of. `subject`, `version` and `others` share theirs. */
 export type Named = 'token' | 'session' | 'subject' | 'key' | 'exemptSession' | 'exemptToken';
 
 /**

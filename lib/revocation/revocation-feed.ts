@@ -283,8 +283,10 @@ export class RevocationFeed {
       const revocation = readRevocation(entry);
       if (revocation === undefined) return companion.onOther(entry, now);
       index.add(revocation, now);
-      this.#unread.forget(entry.data);
-      if (life === this.#life) this.#refill?.saw(revocation);
+      if (life === this.#life) {
+        this.#unread.forget(entry.data);
+        this.#refill?.saw(revocation);
+      }
       if (revocation.kind === 'exemption') {
         this.#latestExemption = Math.max(this.#latestExemption, revocation.since);
       }

@@ -3,10 +3,10 @@ import type { Revocation, RevocationKind } from './revocation-entry.js';
 import { RevocationTable } from './revocation-table.js';
 
 /** Kinds that can have millions of entries; each has a table of its own, so an empty one costs nothing. */
-export type TabledKind = 'token' | 'session' | 'subject' | 'version' | 'exemption';
+export type TabledKind = 'token' | 'session' | 'subject' | 'version' | 'others' | 'exemption';
 
 /** Their `since` is an era. */
-const ERAS: readonly RevocationKind[] = ['subject', 'version', 'everything'];
+const ERAS: readonly RevocationKind[] = ['subject', 'version', 'others', 'everything'];
 
 /** Slots of tables that one sweep looks at, and may lay out anew: a millisecond or two. */
 const SLOTS_PER_SWEEP = 20_000;
@@ -22,6 +22,7 @@ export class RevocationIndex {
     session: new RevocationTable('latestOfEach'),
     subject: new RevocationTable('latestOfEach'),
     version: new RevocationTable('latestOfEach'),
+    others: new RevocationTable('latestOfEach'),
     exemption: new RevocationTable('latestSince'),
   } as const satisfies Record<TabledKind, RevocationTable>;
   readonly #broad = new BroadRevocations();
@@ -134,7 +135,10 @@ export class RevocationIndex {
   }
 }
 
-const TABLED: readonly TabledKind[] = ['subject', 'version', 'session', 'exemption', 'token'];
+const TABLED: readonly TabledKind[] = [
+  ...(['subject', 'version', 'others', 'exemption'] as const),
+  ...(['session', 'token'] as const),
+];
 const BROAD: readonly RevocationKind[] = ['key', 'everything', 'before'];
 
 function isBroad(revocation: Revocation): revocation is Revocation & { readonly kind: BroadKind } {

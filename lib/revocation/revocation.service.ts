@@ -153,10 +153,15 @@ export class RevocationService implements OnModuleDestroy {
       since,
       until,
     };
-    return until <= since ? describeRevocation(revocation) : this.#make(revocation);
+    // By the clock of another instance it may still live.
+    const isOver = until + MAX_SKEW <= since;
+    return isOver ? describeRevocation(revocation) : this.#make(revocation);
   }
 
-  /** Ends all access tokens of a session, also those that are still to be issued to it. */
+  /**
+   * Ends all access tokens of a session. Also those that are issued to it later, for as long as the
+   * longest token lives: end the session itself, too.
+   */
   async revokeSession(sid: string, options: RevokeOptions = {}): Promise<Revoked> {
     const issuer = this.#issuer(options);
     assertName('sid', sid);
@@ -205,11 +210,10 @@ export class RevocationService implements OnModuleDestroy {
       since,
       until: since + LONGEST,
     };
-    if (issuer === this.#config.issuer) {
-      const verdict = await this.#surroundings.withdrawKey(kid);
-      if (verdict === 'withdrawn') return describeRevocation(revocation);
-    }
-    return this.#make(revocation);
+    // First, because it reaches other instances sooner, and says why a token died.
+    const revoked = await this.#make(revocation);
+    if (issuer === this.#config.issuer) await this.#surroundings.withdrawKey(kid);
+    return revoked;
   }
 
   /**
@@ -259,6 +263,15 @@ export class RevocationService implements OnModuleDestroy {
     token.clearedAt = generation;
   }
 
+  /**
+   * @internal
+   * @throws TokenError `ERR_TOKEN_REVOKED`
+   */
+  assertKeyStands({ key }: RevocableNames): void {
+    const since = this.#index.sizeOf('key') > 0 ? this.#index.findKey(key, this.#now()) : undefined;
+    if (since !== undefined) throw new TokenError('ERR_TOKEN_REVOKED', 'it was revoked, by key');
+  }
+
   /** @internal Whether a token that is known by its digests was revoked. */
   isRevoked(token: RevocableNames): boolean {
     return judge(this.#index, token, this.#judgement) !== undefined;
@@ -289,6 +302,7 @@ export class RevocationService implements OnModuleDestroy {
       index.everything(now) ?? 0,
       index.find('subject', digest, now) ?? 0,
       index.find('version', digest, now) ?? 0,
+      index.find('others', digest, now) ?? 0,
     );
   }
 

@@ -105,6 +105,7 @@ export class AllocatedList {
       case 'session':
       case 'subject':
       case 'version':
+      case 'others':
         if (pending.beginnings.size >= MAX_BEGINNINGS) pending.everything = 'judge';
         else pending.beginnings.add(digest);
         break;

@@ -120,7 +120,10 @@ export class TokenStanding {
     revocable: RevocableToken,
     onStale: OnStale | undefined,
   ): void {
-    if (CREDENTIALS.has(kind)) this.#parts.revocations.assertStands(revocable, onStale);
+    const { revocations } = this.#parts;
+    if (CREDENTIALS.has(kind)) revocations.assertStands(revocable, onStale);
+    // Whoever has a leaked key signs every kind of token with it.
+    else revocations.assertKeyStands(revocable);
   }
 }
 

@@ -322,9 +322,9 @@ export class TokenService {
     issuer.checkUse(key, claims);
     if (!this.#headers.has(compact.header)) this.#headers.set(compact.header, readHeader(compact));
     const era = issuer === this.#own ? eraOf(claims) : undefined;
-    const { kid, row } = key;
-    const verified = VerifiedToken.seal(kind, { kid, algorithm: row.name, era }, claims);
-    const revocable = new RevocableToken(verified, ringKidOf(key));
+    const { name: algorithm } = key.row;
+    const verified = VerifiedToken.seal(kind, { kid: ringKidOf(key), algorithm, era }, claims);
+    const revocable = new RevocableToken(verified);
     this.#origins.set(verified, { issuer, key, revocable });
     this.#cache?.remember({ token, issuer, key, verified, revocable });
     return this.#standingOf(verified, revocable, onStale);

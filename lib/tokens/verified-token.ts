@@ -11,6 +11,7 @@ export class VerifiedToken {
   readonly #sealed = true;
 
   readonly kind: TokenKind;
+  /** Of the key it was signed with; of a derived secret, that of the key it was derived from. */
   readonly kid: string;
   readonly algorithm: SigningAlgorithm;
   /** `iss`: who issued it. With `trust`, a subject means something only together with its issuer. */

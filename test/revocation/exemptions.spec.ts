@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import type { RevokeSubjectOptions } from '../../lib/revocation/revoked.js';
+import { TestClock } from '../support/test-clock.js';
 import { type Instance, Instances } from './instances.js';
 import { SharedLog } from './troubled-log.js';
 
@@ -129,7 +130,7 @@ describe('an exemption whose revocation was not acknowledged', () => {
     const mine = await one.sign({ sid: 'mine' });
     const append = one.log.append.bind(one.log);
     one.log.append = (entry) =>
-      entry.data.startsWith('u') ? Promise.reject(new Error('lost')) : append(entry);
+      entry.data.startsWith('o') ? Promise.reject(new Error('lost')) : append(entry);
     await expect(one.revocations.revokeSubject('alice', except('mine'))).rejects.toMatchObject({
       code: 'ERR_STORE_UNAVAILABLE',
     });
@@ -222,5 +223,68 @@ describe('revocations of one subject at the same time', () => {
     );
     expect(await one.verdict(mine)).toBe(REVOKED);
     expect(await one.verdict(await one.sign())).toBe('accepted');
+  });
+});
+
+describe('an exemption that is slow to arrive', () => {
+  const aged = async (): Promise<{ readonly slow: Instance; readonly stolen: string }> => {
+    const clock = new TestClock();
+    const slow = await instances.open({}, clock);
+    const stolen = await one.sign({ sid: 'thief' });
+    clock.advance(5);
+    return { slow, stolen };
+  };
+
+  it('revives nothing that was ended meanwhile', async () => {
+    const { slow, stolen } = await aged();
+    slow.log.delay = () => 30;
+    let isOver = false;
+    const thiefs = slow.revocations
+      .revokeSubject('alice', except('thief'))
+      .finally(() => (isOver = true));
+    for (let turn = 0; turn < 20; turn++) await nextTurn();
+    await one.revocations.revokeSubject('alice');
+    const seen = new Set<string>();
+    while (!isOver) {
+      seen.add(await one.verdict(stolen));
+      await nextTurn();
+    }
+    await thiefs;
+    seen.add(await one.verdict(stolen)).add(await other.verdict(stolen));
+    expect([...seen]).toEqual([REVOKED]);
+  });
+
+  it('revives nothing when its instance dies half way', async () => {
+    const { slow, stolen } = await aged();
+    const append = slow.log.append.bind(slow.log);
+    let start = (): void => {};
+    const started = new Promise<void>((resolve) => (start = resolve));
+    let appended = 0;
+    slow.log.append = async (entry) => {
+      if (appended++ === 0) await started;
+      if (appended > 2) throw new Error('gone');
+      return append(entry);
+    };
+    const thiefs = slow.revocations.revokeSubject('alice', except('thief'));
+    const outcome = thiefs.catch(() => 'failed');
+    for (let turn = 0; turn < 20; turn++) await nextTurn();
+    await one.revocations.revokeSubject('alice');
+    start();
+    await outcome;
+    expect(await one.verdict(stolen)).toBe(REVOKED);
+    expect(await other.verdict(stolen)).toBe(REVOKED);
+  });
+
+  it('is asked for once by all who ask for it at a time, and holds up nobody else', async () => {
+    const { slow, stolen } = await aged();
+    const thiefs = Array.from({ length: 200 }, () =>
+      slow.revocations.revokeSubject('alice', except('thief')),
+    );
+    const before = instances.log.appended;
+    await slow.revocations.revokeSubject('alice');
+    await Promise.all(thiefs);
+    // The one under way, the one that waited, and the one without exemption.
+    expect(instances.log.appended - before).toBeLessThanOrEqual(12);
+    expect(await one.verdict(stolen)).toBe(REVOKED);
   });
 });

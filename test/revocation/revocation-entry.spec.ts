@@ -23,6 +23,7 @@ const WRITTEN: readonly (readonly [kind: Revocation['kind'], digest: string, dat
   ['session', DIGEST, `s${DIGEST}${SINCE}`],
   ['subject', DIGEST, `u${DIGEST}${SINCE}`],
   ['version', DIGEST, `v${DIGEST}${SINCE}`],
+  ['others', DIGEST, `o${DIGEST}${SINCE}`],
   ['exemption', DIGEST, `x${DIGEST}${SINCE}`],
   ['key', DIGEST, `k${DIGEST}${SINCE}`],
   ['everything', '', `a${SINCE}`],
