@@ -96,14 +96,19 @@ function readIssuer(reader: OptionReader, path: string, own: OwnRules): TrustedE
   const audiences = readAudience(reader, `${path}.audience`) ?? own.audiences;
   const { leeway } = own;
   const { pins } = jwks;
+  const known = { issuer, audiences, leeway, jwksUri, pins };
+  const statusLists = readTrustedStatusLists(reader, path, known);
+  const requiredClaims = reader.names(`${path}.requiredClaims`);
+  // A word of the issuer about something else is not the place that was asked for.
+  const unlisted = requiredClaims.includes('status') ? 'refuse' : 'pass';
   return {
-    statusLists: readTrustedStatusLists(reader, path, { issuer, audiences, leeway, jwksUri, pins }),
+    statusLists: statusLists && Object.freeze({ ...statusLists, unlisted }),
     rules: {
       issuer,
       audiences,
       leeway,
       maxLifetime: maxLifetime / SECOND,
-      requiredClaims: reader.names(`${path}.requiredClaims`),
+      requiredClaims,
     },
     tokenTypes: readTokenTypes(reader, `${path}.tokenTypes`),
     jwks: jwksUri === undefined ? undefined : { ...jwks, jwksUri },

@@ -12,11 +12,11 @@ import {
   type StatusListFailure,
   type StatusListFreshness,
 } from './remote-status-list.js';
-import { readStatusClaim, type StatusPlace } from './status-reference.js';
+import { readStatusClaim, type StatusClaimRules, type StatusPlace } from './status-reference.js';
 import { type ListRules, StatusListVerifier } from './status-list-token.js';
 
 /** One issuer whose status lists are read. Lengths in milliseconds, but `leeway` in seconds. */
-export interface StatusListIssuer extends ListRules, StatusListFreshness {
+export interface StatusListIssuer extends ListRules, StatusListFreshness, StatusClaimRules {
   /** From where its lists may be fetched, and which certificates are shown there. */
   readonly origins: ReadonlyMap<string, CertificatePins | null>;
   /** For one fetch, from the name to the last byte. */
@@ -27,7 +27,7 @@ export interface StatusListIssuer extends ListRules, StatusListFreshness {
 
 /** What a list says of a token (Token Status List §7.1). */
 export type TokenStatus =
-  /** It has no claim `status`. */
+  /** It names no list. */
   | { readonly status: 'unlisted' }
   | { readonly status: 'valid' | 'invalid' | 'suspended' }
   /** Anything else, for the application to know. */
@@ -79,7 +79,7 @@ export class StatusListReader {
   status(token: VerifiedToken): TokenStatus | Promise<TokenStatus> {
     const lists = this.#issuers.get(token.issuer);
     if (lists === undefined) return { status: 'unlisted' };
-    const place = readStatusClaim(token.claims, lists.origins);
+    const place = readStatusClaim(token.claims, lists.rules);
     if (place === undefined) return { status: 'unlisted' };
     const value = lists.find(place);
     return value instanceof Promise ? value.then(interpret) : interpret(value);
@@ -135,8 +135,8 @@ class IssuerLists {
     });
   }
 
-  get origins(): StatusListIssuer['origins'] {
-    return this.#issuer.origins;
+  get rules(): StatusClaimRules {
+    return this.#issuer;
   }
 
   find(place: StatusPlace): number | Promise<number> {

@@ -11,21 +11,36 @@ export interface StatusPlace {
   readonly index: number;
 }
 
+/** What the claim is held to. */
+export interface StatusClaimRules {
+  /**
+   * The only ones from which a list is ever fetched: a token names the place, and whoever could make
+   * it name any other would have us send requests into our own network.
+   */
+  readonly origins: ReadonlyMap<string, unknown>;
+  /**
+   * What becomes of a token that names no list: an issuer may give `status` a meaning of its own.
+   * @defaultValue `'pass'`
+   */
+  readonly unlisted?: 'pass' | 'refuse';
+}
+
 const URI = /^[\x21-\x7e]{1,2048}$/;
 
 /**
- * Reads the claim `status`; `undefined` if there is none, or one that an issuer has given a meaning of
- * its own: Token Status List §6.1 makes it an object.
- * @param origins the only ones from which a list is ever fetched: a token names the place, and whoever
- * could make it name any other would have us send requests into our own network
- * @throws TokenError `ERR_TOKEN_CLAIM_INVALID` for a place that is none of these, or no place, or a
- * status of another mechanism: what cannot be looked up is no permission
+ * Reads the claim `status`; `undefined` if there is none, or one that is no object, as Token Status List
+ * §6.1 has it, and such tokens pass.
+ * @throws TokenError `ERR_TOKEN_CLAIM_INVALID` for a place that is none of the origins, or no place, or
+ * a status of another mechanism: what cannot be looked up is no permission
  */
 export function readStatusClaim(
   { status }: VerifiedClaims,
-  origins: ReadonlyMap<string, unknown>,
+  { origins, unlisted = 'pass' }: StatusClaimRules,
 ): StatusPlace | undefined {
-  if (!isJsonObject(status)) return undefined;
+  if (!isJsonObject(status)) {
+    if (unlisted === 'pass') return undefined;
+    throw refuse('status is not a reference to a status list');
+  }
   const reference = status['status_list'];
   if (!isJsonObject(reference)) throw refuse('status is not a reference to a status list');
   const { idx, uri } = reference;

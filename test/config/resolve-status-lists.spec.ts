@@ -1,4 +1,5 @@
 import { OptionReader } from '../../lib/config/option-reader.js';
+import { resolveConfig } from '../../lib/config/resolve-config.js';
 import {
   publishedStatusLists,
   readStatusLists,
@@ -190,5 +191,24 @@ describe('the lists of another issuer', () => {
     const { problems } = trusted(statusLists);
     expect(problems).toHaveLength(1);
     expect(problems[0]).toMatch(new RegExp(`^${path.replaceAll('.', '\\.')}: `));
+  });
+});
+
+describe('requiredClaims of a trusted issuer', () => {
+  it.each([
+    [undefined, 'pass'],
+    [['client_id'], 'pass'],
+    [['client_id', 'status'], 'refuse'],
+  ])('%j makes a token that names no list %s', async (requiredClaims, unlisted) => {
+    const trust = [
+      {
+        issuer: 'https://login.example.com',
+        jwksUri: 'https://login.example.com/jwks',
+        ...(requiredClaims && { requiredClaims }),
+      },
+    ];
+    const options = { issuer: ISSUER, audience: 'api', trust };
+    const { statusListIssuers } = await resolveConfig(options, 'test');
+    expect(statusListIssuers).toMatchObject([{ issuer: 'https://login.example.com', unlisted }]);
   });
 });

@@ -193,6 +193,17 @@ describe('a token', () => {
     expect(reader.status(foreign)).toEqual({ status: 'unlisted' });
   });
 
+  it('with a status of another meaning passes, unless a place on a list is demanded', async () => {
+    const claims = { ...tokenAt(1).claims, status: 'active' };
+    const facts = { kid: key.kid, algorithm: 'ES256', era: undefined } as const;
+    const token = VerifiedToken.seal('access', facts, claims);
+    expect(openReader().status(token)).toEqual({ status: 'unlisted' });
+    const strict = openReader({ unlisted: 'refuse' });
+    const passing = (async () => strict.assertValid(token))();
+    expect(await codeOf(passing)).toBe('ERR_TOKEN_CLAIM_INVALID');
+    expect(await ask(strict, tokenAt(0))).toEqual(VALID);
+  });
+
   it.each([4, 2 ** 31, Number.MAX_SAFE_INTEGER])('beyond the list (%s) is refused', async (idx) => {
     expect(await codeOf(ask(openReader(), tokenAt(idx)))).toBe('ERR_TOKEN_CLAIM_INVALID');
   });

@@ -1,11 +1,13 @@
 import { isJsonObject, parseStrictJson } from '../../lib/kernel/strict-json.js';
-import { readStatusClaim } from '../../lib/status-list/status-reference.js';
+import { readStatusClaim, type StatusClaimRules } from '../../lib/status-list/status-reference.js';
 import type { VerifiedClaims } from '../../lib/tokens/claims.js';
 
-const ORIGINS = new Map([
-  ['https://issuer.example', null],
-  ['https://lists.example:8443', null],
-]);
+const RULES: StatusClaimRules = {
+  origins: new Map([
+    ['https://issuer.example', null],
+    ['https://lists.example:8443', null],
+  ]),
+};
 const URI = 'https://issuer.example/status-lists/1';
 
 function claimsWith(status: string | undefined): VerifiedClaims {
@@ -21,15 +23,30 @@ const place = (idx: string, uri = JSON.stringify(URI)): string =>
 
 describe('the claim status', () => {
   it('need not be there', () => {
-    expect(readStatusClaim(claimsWith(undefined), ORIGINS)).toBeUndefined();
+    expect(readStatusClaim(claimsWith(undefined), RULES)).toBeUndefined();
   });
 
   it.each(['null', 'false', '0', '"active"', '[]'])(
     'may be a word of the issuer about something else: %s',
     (status) => {
-      expect(readStatusClaim(claimsWith(status), ORIGINS)).toBeUndefined();
+      expect(readStatusClaim(claimsWith(status), RULES)).toBeUndefined();
     },
   );
+
+  it.each([undefined, 'null', 'false', '0', '"active"', '[]', '{}'])(
+    'has to be a place on a list where that is demanded, and is not with %s',
+    (status) => {
+      expect(() => readStatusClaim(claimsWith(status), { ...RULES, unlisted: 'refuse' })).toThrow(
+        expect.objectContaining({ code: 'ERR_TOKEN_CLAIM_INVALID' }) as Error,
+      );
+    },
+  );
+
+  it('is read as ever where it is demanded', () => {
+    const claims = claimsWith(place('7'));
+    const found = readStatusClaim(claims, { ...RULES, unlisted: 'refuse' });
+    expect(found).toEqual(readStatusClaim(claims, RULES));
+  });
 
   it.each([
     [0, URI],
@@ -39,13 +56,13 @@ describe('the claim status', () => {
     [7, 'https://issuer.example:443/1'],
     [7, 'https://issuer.example/a/../b'],
   ])('names index %s of %s', (index, uri) => {
-    const found = readStatusClaim(claimsWith(place(String(index), JSON.stringify(uri))), ORIGINS);
+    const found = readStatusClaim(claimsWith(place(String(index), JSON.stringify(uri))), RULES);
     expect(found).toEqual({ uri, url: new URL(uri), index });
   });
 
   it('may say more of its place', () => {
     const status = `{"status_list":{"idx":3,"uri":"${URI}","more":true},"other":{}}`;
-    expect(readStatusClaim(claimsWith(status), ORIGINS)).toMatchObject({ index: 3 });
+    expect(readStatusClaim(claimsWith(status), RULES)).toMatchObject({ index: 3 });
   });
 
   it.each([
@@ -90,14 +107,14 @@ describe('the claim status', () => {
     ['at this machine by number', place('0', '"https://2130706433/1"')],
     ['at this machine in IPv6', place('0', '"https://[::1]/1"')],
   ])('is refused: %s', (_what, status) => {
-    expect(() => readStatusClaim(claimsWith(status), ORIGINS)).toThrow(
+    expect(() => readStatusClaim(claimsWith(status), RULES)).toThrow(
       expect.objectContaining({ code: 'ERR_TOKEN_CLAIM_INVALID' }) as Error,
     );
   });
 
   it('is refused without a word of what it says', () => {
     const attempt = (): unknown =>
-      readStatusClaim(claimsWith(place('0', '"https://secret.example/secret"')), ORIGINS);
+      readStatusClaim(claimsWith(place('0', '"https://secret.example/secret"')), RULES);
     expect(attempt).toThrow(
       expect.objectContaining({ detail: expect.not.stringContaining('secret') }) as Error,
     );
