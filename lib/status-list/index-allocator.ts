@@ -42,8 +42,9 @@ const MAX_COLLISIONS = 8;
 const MAX_LISTS = 16;
 
 /**
- * Gives every token an index that nobody can foresee and no other token of this service ever has: drawn
- * at random, claimed in the store that all instances share, and told to all of them by the log.
+ * Gives every token an index that nobody can foresee, drawn at random, claimed in the store that all
+ * instances share, and told to all of them by the log. No other token of this service has it, unless the
+ * store loses its claims (a wipe, or a restart of embedded storage) while the first token lives.
  */
 export class IndexAllocator {
   readonly #policy: AllocationPolicy;
