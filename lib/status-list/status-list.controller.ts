@@ -9,6 +9,7 @@ import {
   Query,
   Res,
   ServiceUnavailableException,
+  StreamableFile,
   type Type,
   VERSION_NEUTRAL,
 } from '@nestjs/common';
@@ -42,7 +43,7 @@ export function statusListControllerAt(path: string): Type {
       @Headers('accept') accept: string | undefined,
       @Headers('if-none-match') ifNoneMatch: string | undefined,
       @Res({ passthrough: true }) response: object,
-    ): Promise<string> {
+    ): Promise<string | StreamableFile> {
       const { httpAdapter } = this.host;
       httpAdapter.setHeader(response, 'Access-Control-Allow-Origin', '*');
       httpAdapter.setHeader(response, 'Cache-Control', 'no-store');
@@ -55,7 +56,11 @@ export function statusListControllerAt(path: string): Type {
       httpAdapter.setHeader(response, 'ETag', list.etag);
       httpAdapter.setHeader(response, 'Cache-Control', `public, max-age=${list.maxAge}`);
       httpAdapter.setHeader(response, 'Content-Type', MEDIA_TYPE);
-      if (!matches(ifNoneMatch, list.etag)) return list.body;
+      if (!matches(ifNoneMatch, list.etag)) {
+        const body = Buffer.from(list.body);
+        // Text would have a charset appended by Express, which the type has no parameter for.
+        return new StreamableFile(body, { type: MEDIA_TYPE, length: body.length });
+      }
       httpAdapter.status(response, 304);
       return '';
     }

@@ -104,9 +104,10 @@ describe.each(ADAPTERS)('status lists over HTTP (%s)', (adapter) => {
     const { status, headers, body } = await list(await sign());
     expect(status).toBe(200);
     expect(headers).toMatchObject({
-      'content-type': expect.stringMatching(/^application\/statuslist\+jwt(?:;|$)/) as string,
+      'content-type': 'application/statuslist+jwt',
       'cache-control': 'public, max-age=60',
       'access-control-allow-origin': '*',
+      'content-length': String(body.length),
       etag: expect.stringMatching(/^"[\w-]{43}"$/) as string,
       vary: expect.stringContaining('Accept') as string,
     });
