@@ -10,6 +10,9 @@ export type RevocationOrder =
 /** As long as an identifier in a token may be. */
 const MAX_LENGTH = 255;
 
+/** What no identifier in a token holds, so that to end such a one would end nothing. */
+const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
+
 /** The last instant of the year 2286: milliseconds where seconds belong are beyond it. */
 const MAX_EXP = 10_000_000_000;
 
@@ -35,7 +38,8 @@ export function readRevocationOrder(body: unknown): RevocationOrder {
 }
 
 function isName(value: unknown): value is string {
-  return isText(value, MAX_LENGTH) && !value.includes('\0');
+  if (!isText(value, MAX_LENGTH) || UNPRINTABLE.test(value)) return false;
+  return value.trim() !== '' && value.isWellFormed();
 }
 
 function isInstant(value: unknown): value is number {

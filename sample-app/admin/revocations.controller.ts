@@ -1,6 +1,7 @@
 import { Body, Controller, HttpCode, Logger, Post } from '@nestjs/common';
 import { type Revoked, RevocationService, Roles } from 'nest-jwt-hardening';
 
+import { malformed } from '../http/json-body.js';
 import { RequestId } from '../http/request-id.js';
 import { readRevocationOrder, type RevocationOrder } from './revocation-order.js';
 
@@ -21,6 +22,9 @@ export class RevocationsController {
   async revoke(@Body() body: unknown, @RequestId() requestId: string): Promise<Revoked> {
     const order = readRevocationOrder(body);
     const { kind, since, until } = await this.#carryOut(order);
+    // An `exp` that is over, leeway included: nothing was kept, so nothing is acknowledged. Most likely
+    // it is not the token's own `exp`, and the token lives.
+    if (until <= since) throw malformed();
     // Beside the event `revocation.made`, so that an answer and its trace can be told to belong together.
     this.#logger.warn(
       `revocation.ordered requestId=${requestId} kind=${kind} since=${since.toISOString()}`,

@@ -1,6 +1,10 @@
+import type { TestingModuleBuilder } from '@nestjs/testing';
+
+import { Clock } from '../../lib/kernel/clock.js';
 import { memoryStorage } from '../../lib/storage/memory/memory-storage.js';
 import { ADAPTERS } from '../support/guarded-app.js';
 import { type Answer, closeConnections, send } from '../support/http.js';
+import { TestClock } from '../support/test-clock.js';
 import { tokenOf } from './log-in.js';
 import { type RunningLedger, startLedger } from './running-ledger.js';
 
@@ -15,6 +19,13 @@ function claimsOf(token: string): Record<string, unknown> {
 function pick(token: string, ...names: readonly string[]): Record<string, unknown> {
   const claims = claimsOf(token);
   return Object.fromEntries(names.map((name) => [name, claims[name]]));
+}
+
+/** How many revocations the instance holds. */
+async function entriesOf(url: string): Promise<number> {
+  const { body } = await send(url, '/health');
+  const { revocation } = JSON.parse(body) as { readonly revocation: { entries: number } };
+  return revocation.entries;
 }
 
 describe.each(ADAPTERS)('POST /admin/revocations of the sample app on %s', (adapter) => {
@@ -77,9 +88,7 @@ describe.each(ADAPTERS)('POST /admin/revocations of the sample app on %s', (adap
   });
 
   it('is counted in the health', async () => {
-    const { body } = await send(ledger.url, '/health');
-    const { revocation } = JSON.parse(body) as { readonly revocation: { entries: number } };
-    expect(revocation.entries).toBeGreaterThan(0);
+    expect(await entriesOf(ledger.url)).toBeGreaterThan(0);
   });
 
   it.each([
@@ -104,6 +113,11 @@ describe.each(ADAPTERS)('POST /admin/revocations of the sample app on %s', (adap
     ['a sid that is a list', { sid: ['a'] }],
     ['a sid that is too long', { sid: 'a'.repeat(256) }],
     ['a sub with a NUL', { sub: 'alice\0' }],
+    ['a blank sid', { sid: '  ' }],
+    ['a jti with a line break', { jti: 'a\nb', exp: 4_000_000_000 }],
+    ['a sid with a DEL', { sid: 'a\x7f' }],
+    ['a sub with half a surrogate pair', { sub: 'alice\ud800' }],
+    ['a sub that turns its text around', { sub: 'alice\u202e' }],
     ['all: false', { all: false }],
     ['all: "true"', { all: 'true' }],
     ['all: 1', { all: 1 }],
@@ -114,8 +128,24 @@ describe.each(ADAPTERS)('POST /admin/revocations of the sample app on %s', (adap
     expect(await statusesOf(admin)).toEqual([200]);
   });
 
-  it('takes a token that has expired for ended', async () => {
-    expect((await order({ jti: 'long-gone', exp: 1 })).status).toBe(202);
+  it('is not answered with success for a token that is over, of which nothing is kept', async () => {
+    const clock = new TestClock();
+    const override = (builder: TestingModuleBuilder): unknown =>
+      builder.overrideProvider(Clock).useValue(clock);
+    const still = await startLedger(adapter, { override });
+    try {
+      const own = await tokenOf(still.url, 'admin');
+      const endOf = async (exp: number): Promise<number> =>
+        (await order({ jti: 'any', exp }, still.url, own)).status;
+      const now = clock.seconds();
+      // A token lives until `exp` and ten seconds of leeway.
+      expect([await endOf(1), await endOf(1e9), await endOf(now - 10)]).toEqual([400, 400, 400]);
+      expect(await entriesOf(still.url)).toBe(0);
+      expect([await endOf(now - 9), await endOf(now + 1)]).toEqual([202, 202]);
+      expect(await entriesOf(still.url)).toBe(1);
+    } finally {
+      await still.close();
+    }
   });
 
   it('is not answered with success when the store did not take it', async () => {
