@@ -9,7 +9,7 @@ export interface FormAnswer {
 /** Posts a form as an OAuth client does, with its id and secret in the header (RFC 6749 §2.3.1). */
 export async function postForm(
   url: string,
-  form: Readonly<Record<string, string>>,
+  form: Readonly<Record<string, string>> | URLSearchParams,
   {
     clientId = 'ledger-web',
     secret,
