@@ -50,6 +50,10 @@ describe.each(ADAPTERS)('GET /metrics of the sample app on %s', (adapter) => {
     ['forwarded', 'for=127.0.0.1'],
     ['x-real-ip', '::1'],
     ['via', '1.1 proxy'],
+    ['x-forwarded-host', 'ledger.example'],
+    ['x-forwarded-proto', 'https'],
+    ['cf-connecting-ip', '127.0.0.1'],
+    ['cf-ray', '230b030023ae2822-SJC'],
   ])('does not exist for what a proxy passes on (%s)', async (name, value) => {
     const answer = await send(ledger.url, '/metrics', { headers: { [name]: value } });
     expect(answer).toMatchObject({ status: 404, body: '{"error":"not_found"}' });
