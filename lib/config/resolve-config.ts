@@ -11,6 +11,7 @@ import type { Storage } from '../storage/storage.js';
 import { isIdentifier } from '../tokens/claims.js';
 import type { TokensConfig } from '../tokens/token.service.js';
 import { OptionReader } from './option-reader.js';
+import type { JwtHardeningOptions } from './options.js';
 import { readClients } from './resolve-clients.js';
 import { readDerivationPeriod, readKeys } from './resolve-keys.js';
 import { readStatusLists, type StatusListSettings } from './resolve-status-lists.js';
@@ -36,6 +37,20 @@ export interface ResolvedConfig {
   readonly printRoutes: RouteAuditConfig['printRoutes'];
 }
 
+const OPTIONS: readonly (keyof JwtHardeningOptions)[] = [
+  'issuer',
+  'audience',
+  'profile',
+  'keys',
+  'tokens',
+  'storage',
+  'outage',
+  'subjects',
+  'clients',
+  'statusLists',
+  'trust',
+];
+
 /**
  * @param nodeEnv the value of `NODE_ENV`, which decides whether the route table is printed
  * @throws ConfigError `ERR_CONFIG_INVALID` with every problem, its path and its fix
@@ -56,14 +71,14 @@ export async function resolveConfig(
 }
 
 async function resolve(reader: OptionReader, nodeEnv: string | undefined): Promise<ResolvedConfig> {
-  reader.expectOnly(
-    '',
-    [
-      ...['issuer', 'audience', 'profile', 'keys', 'tokens', 'storage', 'outage', 'subjects'],
-      ...['clients', 'statusLists', 'trust'],
-    ],
-    ['guard', 'isGlobal', 'jwksPath', 'revocationPath', 'introspectionPath', 'statusListPath'],
-  );
+  reader.expectOnly('', OPTIONS, [
+    'guard',
+    'isGlobal',
+    'jwksPath',
+    'revocationPath',
+    'introspectionPath',
+    'statusListPath',
+  ]);
   const profile = reader.oneOf('profile', ['service', 'monolith'], 'service');
 
   const issuer = readIssuer(reader);

@@ -176,7 +176,8 @@ export class RevocationFeed {
       if (page.verdict === 'lost') return 'lost';
       this.#position = page.position;
       if (page.atEnd) {
-        this.#currentAt = Math.max(this.#currentAt, start);
+        // Once it follows, the follower knows better: it can tell a primary that was cut off.
+        if (this.#currentAt === -Infinity) this.#currentAt = start;
         return 'read';
       }
     }

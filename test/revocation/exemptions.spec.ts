@@ -238,14 +238,14 @@ describe('an exemption that is slow to arrive', () => {
   it('revives nothing that was ended meanwhile', async () => {
     const { slow, stolen } = await aged();
     slow.log.delay = () => 30;
-    let isOver = false;
+    const state = { isOver: false };
     const thiefs = slow.revocations
       .revokeSubject('alice', except('thief'))
-      .finally(() => (isOver = true));
+      .finally(() => (state.isOver = true));
     for (let turn = 0; turn < 20; turn++) await nextTurn();
     await one.revocations.revokeSubject('alice');
     const seen = new Set<string>();
-    while (!isOver) {
+    while (!state.isOver) {
       seen.add(await one.verdict(stolen));
       await nextTurn();
     }
