@@ -1,11 +1,13 @@
 /**
  * `npm run bench [-- parts and options]`: what the package costs, beside its peers, in one run.
  *
- *   parts                cached, revocation-request, jwks, first-sight, boot, revocation (all)
+ *   parts                cached, revocation-request, jwks, first-sight, boot, revocation,
+ *                        replay (all)
  *   --adapter NAME       express or fastify (both)
  *   --quick              about a minute: enough to see that nothing is broken, not to believe a figure
  *   --rounds N --replicas N --milliseconds N --boot-rounds N --retakes N
  *   --revocations N      entries in the revocation part (10 million; --quick: 1 million)
+ *   --replay-entries N   entries in the replay part (1 million; --quick: 100 000)
  *   --distinct-tokens N  tokens in circulation in the parts cached and revocation-request
  *   --patience SECONDS   waiting for others to leave the machine alone, in all (60; --quick: 0)
  *   --json FILE          every sample
@@ -21,6 +23,7 @@ import { findLoadedPackages, measureBoot } from './boot.mjs';
 import { start } from './child-process.mjs';
 import { issueTokens, newIdentity } from './credentials.mjs';
 import { measureGuards } from './guarded-route.mjs';
+import { formatReplay, isRedisInstalled, measureReplay } from './log-replay.mjs';
 import { REFERENCE_MICROSECONDS } from './pace.mjs';
 import { Patience } from './patience.mjs';
 import { formatBoot, formatGuards, formatTargets, isMet } from './report.mjs';
@@ -108,12 +111,13 @@ const { values: options, positionals } = parseArgs({
     'boot-rounds': { type: 'string' },
     'distinct-tokens': { type: 'string' },
     revocations: { type: 'string' },
+    'replay-entries': { type: 'string' },
     retakes: { type: 'string' },
     patience: { type: 'string' },
     json: { type: 'string' },
   },
 });
-const PARTS = [...Object.keys(GUARD_PARTS), 'boot', 'revocation'];
+const PARTS = [...Object.keys(GUARD_PARTS), 'boot', 'revocation', 'replay'];
 const parts = positionals.length === 0 ? PARTS : positionals;
 const unknown = parts.filter((part) => !PARTS.includes(part));
 if (unknown.length > 0) throw new TypeError(`unknown part ${unknown.join(', ')}`);
@@ -209,6 +213,25 @@ if (parts.includes('revocation')) {
   console.log(formatRevocation(measured));
   results.revocation = measured;
   targets.push(...revocationTargets(measured));
+}
+
+if (parts.includes('replay') && !isRedisInstalled()) {
+  console.log('\nNOT MEASURED: replay needs redis-server.');
+} else if (parts.includes('replay')) {
+  const entries = number('replay-entries', 1_000_000, 100_000);
+  const summaries = await measureReplay({ entries, rounds: number('boot-rounds', 5, 1) }, patience);
+  console.log(
+    `\nA new instance reads ${entries} revocations from Redis\n${formatReplay(summaries)}`,
+  );
+  results.replay = summaries;
+  const ahead = summaries.find(({ way }) => way === 'ahead');
+  const { milliseconds, server, pages, longestPause, pace } = ahead;
+  const perMillion = (milliseconds / entries) * 1e6;
+  targets.push(
+    { what: 'replay: one million', unit: ' ms', value: perMillion, atMost: 2_500, pace },
+    { what: 'replay: Redis per page', unit: ' ms', value: server / pages, atMost: 10, pace },
+    { what: 'replay: longest pause', unit: ' ms', value: longestPause, atMost: 15, pace },
+  );
 }
 
 console.log(`\n${formatTargets(targets)}`);
