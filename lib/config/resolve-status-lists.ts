@@ -36,7 +36,7 @@ export interface StatusListsOptions {
 
   /**
    * How long verifiers go by a list before they ask for the next: so long a revoked token may still be
-   * accepted by them. Whole seconds, `'5s'` to `'1h'`.
+   * accepted by them, and twice that behind a shared cache. Whole seconds, `'5s'` to `'1h'`.
    * @defaultValue `'1m'`
    */
   readonly ttl?: Duration;
