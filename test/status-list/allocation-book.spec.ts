@@ -96,6 +96,7 @@ describe('a list', () => {
     ['a session', { kind: 'session', digest: ofSession('a-2') }, [500]],
     ['a subject', { kind: 'subject', digest: ofSubject('bob') }, [77, 8_191]],
     ['a token version', { kind: 'version', digest: ofSubject('alice') }, [3, 500]],
+    ['all others of a subject', { kind: 'others', digest: ofSubject('alice') }, [3, 500]],
     ['a key', { kind: 'key', digest: digestOf('key', ISSUER, 'key-2') }, [500]],
     ['everything', { kind: 'everything' }, [3, 77, 500, 8_191]],
     ['what is older', { kind: 'before', since: NOW - 30_000 }, [77]],
@@ -135,7 +136,7 @@ describe('a list', () => {
         });
       await instance.look();
       if (order === 'before') spare();
-      instance.revoke({ kind: 'subject', digest: ofSubject('alice'), since: NOW });
+      instance.revoke({ kind: 'others', digest: ofSubject('alice'), since: NOW });
       const between = order === 'long after' ? await instance.look() : [3, 500];
       expect(between).toEqual([3, 500]);
       if (order !== 'before') spare();
@@ -350,6 +351,7 @@ describe('whatever happens in whatever order', () => {
           { kind: 'session', digest: ofSession(`sid-${random(200)}`) },
           { kind: 'subject', digest: subject, since },
           { kind: 'version', digest: subject, since },
+          { kind: 'others', digest: subject, since },
           {
             kind: 'exemption',
             digest: exemptionOf('exemptSession', subject, ofSession(`sid-${random(200)}`)),
