@@ -159,8 +159,9 @@ export class TokenService {
    */
   async sign(claims: TokenClaims, options: SignOptions = {}): Promise<SignedToken> {
     const kind = knownKind(options.kind);
-    const key = await this.#keyRing.signingKey(options.algorithm);
     const standing = await this.#standing.claimsFor(kind, this.#config.issuer, claims.sub);
+    // After that, which can take its time: another key may sign by then.
+    const key = await this.#keyRing.signingKey(options.algorithm);
     const issuedAt = Math.floor(this.#now());
     const lifetime = this.#lifetime(options.ttl);
     const composed = composeClaims(claims, this.#config, {

@@ -75,7 +75,9 @@ export class Instance {
   async issue(algorithm?: SigningAlgorithm): Promise<IssuedToken> {
     const query = algorithm === undefined ? '' : `?algorithm=${algorithm}`;
     const answer = await fetch(`${this.url}/token${query}`, { method: 'POST' });
-    if (!answer.ok) throw new Error(`issuing was answered with ${answer.status}`);
+    if (!answer.ok) {
+      throw new Error(`issuing was answered with ${answer.status} ${await answer.text()}`);
+    }
     return (await answer.json()) as IssuedToken;
   }
 

@@ -132,10 +132,20 @@ describeWithRedis('several processes on one Redis', () => {
     const hasRotated = (): boolean =>
       keyEvents(instances).filter(({ type }) => type === 'key.signing').length > ROTATIONS;
 
+    /** What a store that does not answer in time, because the machine is busy, may cost. */
+    const unissued: string[] = [];
+    const issueWith = (issuer: Instance): Promise<IssuedToken | undefined> =>
+      issuer.issue().catch((error: unknown) => {
+        if (!/ 503 /.test(String(error))) throw error;
+        unissued.push(String(error));
+        return undefined;
+      });
+
     const drive = async (issuer: Instance): Promise<void> => {
       const waiting: { readonly issued: IssuedToken; readonly due: number }[] = [];
       while (!hasRotated()) {
-        const issued = await issuer.issue();
+        const issued = await issueWith(issuer);
+        if (issued === undefined) continue;
         recordSecret(issued.token);
         tokens.push(issued);
         await verifyEverywhere(issued, 'at once');
@@ -160,7 +170,10 @@ describeWithRedis('several processes on one Redis', () => {
 
     expect(refused).toEqual([]);
     expect(judgeHistory(said, tokens, { publishAhead: PUBLISH_AHEAD, tolerance: 600 })).toEqual([]);
-    expect(other.map(({ type }) => type).toSorted()).toEqual(['clock.skewed', 'clock.skewed']);
+    const passing = ['key.available', 'key.unavailable', 'store.down', 'store.up'];
+    const remarkable = other.filter(({ type }) => !passing.includes(type));
+    expect(remarkable.map(({ type }) => type).toSorted()).toEqual(['clock.skewed', 'clock.skewed']);
+    expect(unissued.length).toBeLessThan(tokens.length / 50);
     // One write for each instant at which something changed, and none beside.
     expect(writes).toBe(new Set(said.map(({ at }) => at)).size);
     expect(tokens.length).toBeGreaterThan(1_000);
