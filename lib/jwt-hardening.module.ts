@@ -96,9 +96,7 @@ const SERVICES: Provider[] = [
         events,
         ...(book === null ? {} : { companion: book }),
         withdrawKey: async (kid) => {
-          if (!keyRing.rotates) return 'configured';
-          await keyRing.compromise(kid);
-          return 'withdrawn';
+          if (keyRing.rotates) await keyRing.compromise(kid);
         },
       }),
     // The keys first: their store may be what is waited for, and sets the clock.

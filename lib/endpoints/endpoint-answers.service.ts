@@ -9,10 +9,10 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { catchError, type Observable } from 'rxjs';
 
 import { SecurityEvents } from '../events/security-events.js';
-import { type Refusal, toHttpException } from '../guard/challenge.js';
+import { isOutage, type Refusal, toHttpException } from '../guard/challenge.js';
 import { requestIdOf } from '../guard/request-id.js';
 import { Clock } from '../kernel/clock.js';
-import { AccessError, KeyError, RevocationError, StoreError } from '../kernel/errors.js';
+import { AccessError } from '../kernel/errors.js';
 import { endpointRefusalFor, FAILED, UNAVAILABLE } from './endpoint-refusal.js';
 
 /**
@@ -72,12 +72,6 @@ export class EndpointAnswers implements NestInterceptor {
 function refusalFor(error: unknown): Refusal {
   if (error instanceof AccessError) return endpointRefusalFor(error);
   return isOutage(error) ? UNAVAILABLE : FAILED;
-}
-
-function isOutage(error: unknown): error is KeyError | StoreError | RevocationError {
-  return (
-    error instanceof KeyError || error instanceof StoreError || error instanceof RevocationError
-  );
 }
 
 function describe(error: unknown): string {

@@ -47,16 +47,14 @@ export interface RevocationSurroundings {
   readonly log: RevocationLog;
   readonly clock: Clock;
   readonly events: SecurityEvents;
-  /** Takes a key out of this service's own ring; `configured` if only the operator can. */
-  readonly withdrawKey: (kid: string) => Promise<'withdrawn' | 'configured'>;
+  /** Takes a key out of this service's own ring; leaves one alone that was configured. */
+  readonly withdrawKey: (kid: string) => Promise<void>;
   /** Keeps the other entries of the log. @defaultValue nobody does */
   readonly companion?: LogCompanion;
 }
 
-const DAY = 86_400_000;
-
 /** Keys have no expiry of their own, and sessions outlive tokens: as long as a log keeps anything. */
-const LONGEST = 399 * DAY;
+const LONGEST = 399 * 86_400_000;
 
 /** Milliseconds a revocation waits to learn what was revoked before it. */
 const CATCH_UP_WITHIN = 5_000;
@@ -223,13 +221,14 @@ export class RevocationService implements OnModuleDestroy {
    * is kept for 399 days.
    */
   async revokeAll(options: { readonly before?: Date } = {}): Promise<Revoked> {
-    const instant = options.before?.getTime();
-    if (instant === undefined) {
+    if (!('before' in options)) {
       return this.#eras.open({ kind: 'everything', digest: '', exempt: undefined, lasts: LONGEST });
     }
+    // An instant that somebody forgot to fill in must not end everything.
+    const since = options.before?.getTime() ?? NaN;
     const now = this.#now();
-    if (!(instant >= 0 && instant <= now)) throw new TypeError('before is an instant of the past.');
-    return this.#make({ kind: 'before', digest: '', since: instant, until: now + LONGEST });
+    if (!(since >= 0 && since <= now)) throw new TypeError('before is an instant of the past.');
+    return this.#make({ kind: 'before', digest: '', since, until: now + LONGEST });
   }
 
   /** Whether a token was revoked, why, and since when; as far as this instance knows. */

@@ -41,7 +41,7 @@ describe('one service issues, another one verifies', () => {
       log,
       clock,
       events: new SecurityEvents(),
-      withdrawKey: async () => 'configured',
+      withdrawKey: async () => {},
       companion: book,
     });
     const lists = new StatusLists(

@@ -51,9 +51,7 @@ export async function openIssuer(
     clock,
     events,
     withdrawKey: async (kid) => {
-      if (!keyRing.rotates) return 'configured';
-      await keyRing.compromise(kid);
-      return 'withdrawn';
+      if (keyRing.rotates) await keyRing.compromise(kid);
     },
   });
   const { subjects } = config;
