@@ -56,7 +56,7 @@ async function openBench(algorithm: SigningAlgorithm): Promise<Bench> {
 
 beforeAll(async () => {
   for (const algorithm of ALGORITHMS) benches.set(algorithm, await openBench(algorithm));
-}, 60_000);
+});
 
 function benchOf(algorithm: SigningAlgorithm): Bench {
   const bench = benches.get(algorithm);

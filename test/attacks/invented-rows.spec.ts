@@ -44,7 +44,7 @@ beforeAll(async () => {
     }
     outcomes.set(adapter, sent);
   }
-}, 60_000);
+});
 
 afterAll(() => arena.close());
 

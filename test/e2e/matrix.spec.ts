@@ -109,7 +109,7 @@ async function installApps(): Promise<ReadonlyMap<NestMajor, string>> {
 
 beforeAll(async () => {
   await folders;
-}, 300_000);
+});
 
 // Jest reports a rejection in the hook above; this keeps it from being unhandled before.
 folders.catch(() => {});
@@ -508,7 +508,6 @@ it.each(NEST_MAJORS)(
     const sources = FORMATS.map((format) => join(folder, `app-${format}`));
     expect(typeProblems(folder, sources)).toEqual([]);
   },
-  120_000,
 );
 
 /** Headers that differ between any two answers. */

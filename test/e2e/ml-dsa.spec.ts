@@ -79,7 +79,6 @@ if (node24 === undefined) {
         expect(await instance.check(quantum.token)).toBe(200);
         await instance.process.stop();
       },
-      60_000,
     );
 
     it('is refused by name at the start where the runtime lacks it', async () => {
@@ -87,6 +86,6 @@ if (node24 === undefined) {
       await expect(Instance.start({ options: { keys } })).rejects.toThrow(
         process.version.startsWith('v20.') ? /does not have ML-DSA-44.*Node 24\.6/ : /^/,
       );
-    }, 60_000);
+    });
   });
 }

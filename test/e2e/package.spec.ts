@@ -32,7 +32,7 @@ beforeAll(async () => {
       await compileFixture('probes', folder, 'esm');
     }),
   );
-}, 300_000);
+});
 
 afterAll(() => {
   closeConnections();

@@ -103,7 +103,7 @@ describeWithRedis('everything of a subject, revoked within a second', () => {
       },
     };
     instances = await Promise.all(SKEWS.map((skew) => Instance.start({ ...setting, skew })));
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await Promise.all(instances.map(({ process }) => process.stop()));
@@ -133,5 +133,5 @@ describeWithRedis('everything of a subject, revoked within a second', () => {
       `${counts.reduce((sum, count) => sum + count, 0)} rounds of login, revocation and login, ` +
         `${sameSecond()} of them within one second of iat: none wrong\n`,
     );
-  }, 240_000);
+  });
 });

@@ -26,7 +26,7 @@ beforeAll(async () => {
   const nest = join(ROOT, 'node_modules/@nestjs/cli/bin/nest.js');
   const { exitCode, stdout, stderr } = await runProcess({ args: [nest, 'build'], cwd: ROOT });
   if (exitCode !== 0) throw new Error(`nest build failed:\n${stdout}${stderr}`);
-}, 120_000);
+});
 
 afterAll(closeConnections);
 
@@ -157,7 +157,7 @@ describeWithRedis('two of the built sample app on one Redis', () => {
       ),
     );
     [first = '', second = ''] = ledgers.map(({ match }) => match[1] ?? '');
-  }, 60_000);
+  });
   afterAll(() => redis.stop());
 
   it('share keys: one logs in, the other knows the token, both publish the same', async () => {
@@ -347,7 +347,7 @@ describeWithRedis('the built sample app when its Redis is gone', () => {
     await eventually('it is back', async () => (await send(url, '/me', { token })).status === 200);
     expect((await send(url, '/auth/logout', { method: 'POST', token })).status).toBe(204);
     await redis.stop();
-  }, 60_000);
+  });
 });
 
 describe('the built sample app in a bad environment', () => {

@@ -1,6 +1,3 @@
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
-
 import { Controller, Get, type INestApplication } from '@nestjs/common';
 import { ClientProxyFactory, MessagePattern, Transport } from '@nestjs/microservices';
 import { Test } from '@nestjs/testing';
@@ -11,6 +8,7 @@ import { RouteAudit } from '../../lib/guard/route-audit.js';
 import { SecurityEvents } from '../../lib/events/security-events.js';
 import { JwtHardeningModule } from '../../lib/jwt-hardening.module.js';
 import { AUDIENCE, ISSUER } from '../support/guarded-app.js';
+import { freePort } from '../support/processes.js';
 
 let reached: string[];
 
@@ -35,14 +33,6 @@ class Ledger {
   root(): string {
     return 'open';
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 async function startHybrid(options: { readonly inheritAppConfig?: true }): Promise<{

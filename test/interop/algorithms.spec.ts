@@ -25,7 +25,7 @@ beforeAll(async () => {
     Service.start(https, { keys: { algorithm: ALGORITHMS } }),
     startVerifiers(https),
   ]);
-}, 60_000);
+});
 
 afterAll(() => https.close());
 

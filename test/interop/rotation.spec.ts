@@ -26,7 +26,7 @@ let verifiers: Verifiers;
 
 beforeAll(async () => {
   verifiers = await startVerifiers(https);
-}, 60_000);
+});
 
 afterAll(() => https.close());
 
@@ -118,7 +118,7 @@ describe('the keys of an issuer that rotates', () => {
     process.stdout.write(
       `${changes('signing') - 1} rotations: ${ledger.tokens} times a token was shown to 4 verifiers\n`,
     );
-  }, 60_000);
+  });
 
   it('verify nothing any more once withdrawn, as soon as a verifier asks again', async () => {
     const issuer = await Service.start(https, { keys: { jwksMaxAge: '1s' } });
@@ -136,14 +136,12 @@ describe('the keys of an issuer that rotates', () => {
       await eventually(
         `${library} refuses the old key`,
         async () => (await judge(library, withdrawn)) === 401,
-        5_000,
       );
       const { error } = await verifiers[library].judge(withdrawn.token, issuer);
       expect(error).toMatch(/no applicable key|no such key/);
       await eventually(
         `${library} accepts the new key`,
         async () => (await judge(library, next)) === 200,
-        5_000,
       );
     }
     // This one never asks again for keys it has: only a kid that it does not know makes it.
@@ -151,5 +149,5 @@ describe('the keys of an issuer that rotates', () => {
     expect(await judge('aws-jwt-verify', next)).toBe(200);
     const { status, error } = await verifiers['aws-jwt-verify'].judge(withdrawn.token, issuer);
     expect([status, error]).toEqual([401, expect.stringMatching(/not found in the JWKS/)]);
-  }, 60_000);
+  });
 });

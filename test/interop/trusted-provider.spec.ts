@@ -34,7 +34,7 @@ beforeAll(async () => {
       trusted(unrecognised),
     ],
   });
-}, 60_000);
+});
 
 afterAll(() => {
   https.close();
@@ -79,7 +79,7 @@ describe('access tokens of a real oidc-provider', () => {
   it('are good for as long as they say, and refused from then on', async () => {
     const token = await provider.accessToken('brief');
     expect(await service.check(token)).toBe(200);
-    await eventually('it expires', async () => (await service.check(token)) === 401, 5_000);
+    await eventually('it expires', async () => (await service.check(token)) === 401);
     expect(await service.refusal(token)).toEqual([401, 'ERR_TOKEN_EXPIRED']);
   });
 
@@ -131,13 +131,13 @@ describe('the keys of a real oidc-provider', () => {
     changing = await changing.restart([ecKey('ec-2'), ec1]);
     const second = await changing.accessToken('es256');
     expect(headerOf(second)).toMatchObject({ kid: 'ec-2' });
-    await eventually('the added key verifies', accepted(second), 5_000);
+    await eventually('the added key verifies', accepted(second));
     expect(await service.check(old)).toBe(200);
 
     changing = await changing.restart([ecKey('ec-3')]);
     const third = await changing.accessToken('es256');
     expect(headerOf(third)).toMatchObject({ kid: 'ec-3' });
-    await eventually('the replacing key verifies', accepted(third), 5_000);
+    await eventually('the replacing key verifies', accepted(third));
     expect(await service.refusal(old)).toEqual([401, 'ERR_TOKEN_UNKNOWN_KEY']);
     expect(await service.refusal(second)).toEqual([401, 'ERR_TOKEN_UNKNOWN_KEY']);
     expect(eventsOf(changing, 'issuer.rotated')).toMatchObject([
@@ -145,7 +145,7 @@ describe('the keys of a real oidc-provider', () => {
       { added: ['ec-2'], removed: [] },
       { added: ['ec-3'], removed: ['ec-2', 'ec-1'] },
     ]);
-  }, 60_000);
+  });
 
   it('verify where they name their algorithm or can have only one, and are left out else', async () => {
     for (const [resource, kid] of [

@@ -54,4 +54,4 @@ it('no heap snapshot shows a private key, though the ring signs, rotates and ser
   const published = service.jwks().keys.map(({ x }) => digestOf(String(x)));
   expect(published.filter((digest) => !inHeap.has(digest))).toEqual([]);
   expect(digests.filter((digest) => inHeap.has(digest))).toEqual([]);
-}, 120_000);
+});

@@ -35,7 +35,7 @@ function pathOf(fake: FakeModule): string {
 }
 
 async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 60_000;
   while (!(await isSo())) {
     if (Date.now() > deadline) throw new Error('it never came to that');
     await new Promise((resolve) => setTimeout(resolve, 10));
@@ -147,24 +147,20 @@ describe('the PIN', () => {
     ['CKR_DEVICE_REMOVED', 0x32],
     ['CKR_TOKEN_NOT_PRESENT', 0xe0],
     ['CKR_SESSION_HANDLE_INVALID', 0xb3],
-  ])(
-    'is tried again, ever more slowly, as long as %s keeps it away',
-    async (_, value) => {
-      fake.fail('C_Login', value, 2);
-      const vault = vaultOn(fake);
-      const times: number[] = [];
-      await until(async () => {
-        const isFound = await finds(vault);
-        if (fake.count('C_Login') > times.length) times.push(performance.now());
-        return isFound;
-      });
-      const [first = 0, second = 0, third = 0] = times;
-      expect(times).toHaveLength(3);
-      expect(second - first).toBeGreaterThan(900);
-      expect(third - second).toBeGreaterThan(1_800);
-    },
-    15_000,
-  );
+  ])('is tried again, ever more slowly, as long as %s keeps it away', async (_, value) => {
+    fake.fail('C_Login', value, 2);
+    const vault = vaultOn(fake);
+    const times: number[] = [];
+    await until(async () => {
+      const isFound = await finds(vault);
+      if (fake.count('C_Login') > times.length) times.push(performance.now());
+      return isFound;
+    });
+    const [first = 0, second = 0, third = 0] = times;
+    expect(times).toHaveLength(3);
+    expect(second - first).toBeGreaterThan(900);
+    expect(third - second).toBeGreaterThan(1_800);
+  });
 
   it('counts from the start again once a login worked', async () => {
     for (let round = 0; round < 2; round++) {
@@ -507,7 +503,7 @@ describe('a token that is lost', () => {
     for (const [at, least] of [900, 1_800, 3_600].entries()) {
       expect(pauses[at]).toBeGreaterThan(least);
     }
-  }, 15_000);
+  });
 
   it('is used as soon as it works again by itself, however rarely the library starts over', async () => {
     const vault = vaultOn(fake);
@@ -544,7 +540,7 @@ describe('a token that is lost', () => {
     // At once, after one second, and after two more.
     expect(slow).toBeLessThanOrEqual(3);
     expect(fake.count('C_Finalize')).toBe(0);
-  }, 15_000);
+  });
 
   it('does not have the library start over while it is there and others work in it', async () => {
     const [vault, other] = [vaultOn(fake), vaultOn(fake)];

@@ -5,7 +5,7 @@ import type { SecurityEvent } from '../../lib/events/security-events.js';
 import { memoryStorage } from '../../lib/storage/memory/memory-storage.js';
 import type { Storage } from '../../lib/storage/storage.js';
 import type { TokenClaims } from '../../lib/tokens/claims.js';
-import type { SignOptions } from '../../lib/tokens/token.service.js';
+import type { SignOptions } from '../../lib/tokens/token-signer.js';
 import { TestClock } from '../support/test-clock.js';
 import { type Issuer, openIssuer } from '../support/token-mother.js';
 import { recordOutput, recordSecret } from '../support/witness.js';
@@ -91,9 +91,9 @@ export function codeOf(error: unknown): string {
   return code ?? name;
 }
 
-/** Polls until a condition holds; fails after twenty seconds. */
+/** Polls until a condition holds; fails after a minute. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + 60_000;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error('it never came to pass');
     await pause(5);

@@ -152,7 +152,7 @@ const UNAVAILABLE = 'ERR_STATUS_LIST_UNAVAILABLE';
 const VALID: TokenStatus = { status: 'valid' };
 
 async function until(condition: () => boolean): Promise<void> {
-  for (const deadline = Date.now() + 20_000; !condition();) {
+  for (const deadline = Date.now() + 60_000; !condition();) {
     if (Date.now() > deadline) throw new Error('the condition never held');
     await new Promise((resolve) => setImmediate(resolve));
   }

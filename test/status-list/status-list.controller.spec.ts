@@ -144,7 +144,7 @@ describe.each(ADAPTERS)('status lists over HTTP (%s)', (adapter) => {
   });
 
   async function until(condition: () => Promise<boolean>): Promise<void> {
-    for (const deadline = Date.now() + 20_000; !(await condition());) {
+    for (const deadline = Date.now() + 60_000; !(await condition());) {
       if (Date.now() > deadline) throw new Error('the condition never held');
       await new Promise((resolve) => setImmediate(resolve));
     }

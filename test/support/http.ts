@@ -22,7 +22,24 @@ export interface RequestOptions {
 const agent = new Agent({ keepAlive: true, maxSockets: 50, timeout: 4_000 });
 
 /** Sends one request. The path goes out byte for byte as given. */
-export function send(base: string, path: string, options: RequestOptions = {}): Promise<Answer> {
+export async function send(
+  base: string,
+  path: string,
+  options: RequestOptions = {},
+): Promise<Answer> {
+  try {
+    return await sendOnce(base, path, options);
+  } catch (error) {
+    // The server ended a connection for being idle while this process was held up.
+    if (!(error instanceof StaleConnection)) throw error;
+    return send(base, path, options);
+  }
+}
+
+/** A kept connection turned out to be gone when it was used again: nobody saw the request. */
+class StaleConnection extends Error {}
+
+function sendOnce(base: string, path: string, options: RequestOptions): Promise<Answer> {
   const { method = 'GET', token, body } = options;
   const { hostname, port } = new URL(base);
   const payload = body === undefined ? undefined : JSON.stringify(body);
@@ -48,7 +65,10 @@ export function send(base: string, path: string, options: RequestOptions = {}): 
         resolve(answer);
       });
     });
-    outgoing.on('error', reject);
+    outgoing.on('error', (error: NodeJS.ErrnoException) => {
+      const isStale = outgoing.reusedSocket && ['ECONNRESET', 'EPIPE'].includes(error.code ?? '');
+      reject(isStale ? new StaleConnection('gone', { cause: error }) : error);
+    });
     outgoing.end(payload);
   });
 }

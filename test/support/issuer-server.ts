@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
 
+import { freePort } from './processes.js';
 import { recordOutput } from './witness.js';
 
 /** A JWKS endpoint on a real TLS server that can behave in every wrong way. */
@@ -74,7 +75,8 @@ export async function startIssuerServer(
     await once(server, 'listening');
     return (server.address() as AddressInfo).port;
   };
-  const port = await listen(0);
+  // Nobody else gets it while this one is closed.
+  const port = await listen(await freePort());
   const running: IssuerServer = {
     port,
     url: new URL(`https://localhost:${port}/jwks`),

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { StringDecoder } from 'node:string_decoder';
 
 import { recordOutput } from './witness.js';
@@ -65,14 +65,33 @@ export async function runProcess(options: ProcessOptions): Promise<EndedProcess>
   return { exitCode: await exitCode, stdout: output('stdout'), stderr: output('stderr') };
 }
 
-/** A port nobody listened on a moment ago, for processes that must know theirs in advance. */
+/**
+ * Ports to choose from, so many for each of Jest's workers. They lie below those that systems give
+ * out by themselves: nobody gets one while a server that had it is down.
+ */
+const FIRST_PORT = 10_000;
+const PORTS_EACH = 1_000;
+const WORKERS = 20;
+const OWN_PORTS = FIRST_PORT + (Number(process.env['JEST_WORKER_ID'] ?? 1) % WORKERS) * PORTS_EACH;
+// Files of one worker, and runs beside each other, begin at different ones.
+let nextPort = (process.pid * 37 + performance.now() * 1_000) % PORTS_EACH;
+
+/** A port nobody listens on, for processes that must know theirs in advance; never the same again. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (let attempt = 0; attempt < PORTS_EACH; attempt++) {
+    nextPort = Math.floor(nextPort + 1) % PORTS_EACH;
+    const port = OWN_PORTS + nextPort;
+    if (await isFree(port)) return port;
+  }
+  throw new Error('no port is free');
+}
+
+function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => void server.close(() => resolve(true)));
+  });
 }
 
 function observe({

@@ -113,7 +113,7 @@ function findNow(jwks: RemoteJwks, kid: string): VerificationKey | undefined {
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 15_000;
+  const deadline = Date.now() + 60_000;
   while (!condition()) {
     if (Date.now() > deadline) throw new Error('the condition never held');
     await new Promise((resolve) => setImmediate(resolve));
