@@ -18,7 +18,7 @@ interface Exchange {
 }
 
 const END_OF_HEAD = '\r\n\r\n';
-const PATIENCE = 30_000;
+const PATIENCE = 60_000;
 
 export class HttpLine {
   readonly #port: number;

@@ -24,7 +24,7 @@ const PACE = 5;
 const ASK_AGAIN_AFTER = 20;
 
 /** Milliseconds after which it gives up. */
-const PATIENCE = 30_000;
+const PATIENCE = 60_000;
 
 export interface Acknowledged extends Acknowledgement {
   readonly kind: RevocableKind;
