@@ -1,15 +1,17 @@
-import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
+import { type CanActivate, type ExecutionContext, Injectable, Optional } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 
 import { SecurityEvents } from '../events/security-events.js';
 import { Clock } from '../kernel/clock.js';
-import { AccessError, TokenError } from '../kernel/errors.js';
+import { AccessError } from '../kernel/errors.js';
+import type { OnStale } from '../kernel/outage.js';
 import { TokenService } from '../tokens/token.service.js';
 import { VerifiedToken } from '../tokens/verified-token.js';
-import { isOutage, refusalFor, toHttpException } from './challenge.js';
+import { refusalFor, toHttpException } from './challenge.js';
 import { type HttpRequest, readBearerToken } from './credentials.js';
 import { setCurrentToken } from './current-token.js';
-import { requestIdOf } from './request-id.js';
+import { type RefusalSurroundings, reportRefusal } from './refusal-report.js';
+import { type CookieCredentials, type HttpsDemand, RequestTransport } from './request-transport.js';
 import { authorize, RoutePolicies, type RoutePolicy } from './route-policy.js';
 
 /**
@@ -21,13 +23,21 @@ import { authorize, RoutePolicies, type RoutePolicy } from './route-policy.js';
 @Injectable()
 export class AuthGuard implements CanActivate {
   readonly #policies = new RoutePolicies();
+  readonly #surroundings: RefusalSurroundings;
+  readonly #https: HttpsDemand | null;
+  readonly #cookies: CookieCredentials | null;
 
   constructor(
     private readonly tokens: TokenService,
-    private readonly events: SecurityEvents,
-    private readonly clock: Clock,
+    events: SecurityEvents,
+    clock: Clock,
     private readonly host: HttpAdapterHost,
-  ) {}
+    @Optional() transport?: RequestTransport,
+  ) {
+    this.#surroundings = { events, clock, host };
+    this.#https = transport?.https ?? null;
+    this.#cookies = transport?.cookies ?? null;
+  }
 
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     try {
@@ -44,17 +54,37 @@ export class AuthGuard implements CanActivate {
     if (context.getType() !== 'http') {
       throw new AccessError('ERR_ACCESS_UNSUPPORTED_CONTEXT', 'only HTTP requests can be judged');
     }
-    const policy = this.#policies.of(context.getClass(), context.getHandler());
     const request = context.switchToHttp().getRequest<HttpRequest>();
+    // First of all: what came in clear is not even looked at.
+    if (this.#https !== null) this.#https.assertSecure(request);
+    const policy = this.#policies.of(context.getClass(), context.getHandler());
     if (policy.isPublic) return this.#decidePublic(context, request);
-    const token = readBearerToken(request);
-    if (token === undefined) {
-      throw new AccessError('ERR_ACCESS_NO_CREDENTIALS', 'the request carries no bearer token');
+    const verified = this.#verify(request, policy.onStale);
+    if (verified === undefined) {
+      throw new AccessError('ERR_ACCESS_NO_CREDENTIALS', 'the request carries no token');
     }
-    const verified = this.tokens.check(token, 'access', policy.onStale);
     return verified instanceof Promise
       ? verified.then((late) => this.#admit(context, request, policy, late))
       : this.#admit(context, request, policy, verified);
+  }
+
+  /** The token of a request, from wherever it may stand; `undefined` if there is none. */
+  #verify(
+    request: HttpRequest,
+    onStale?: OnStale,
+  ): VerifiedToken | Promise<VerifiedToken> | undefined {
+    const cookies = this.#cookies;
+    const carried = cookies === null ? undefined : cookies.readToken(request);
+    if (cookies === null || carried === undefined) {
+      const token = readBearerToken(request);
+      return token === undefined ? undefined : this.tokens.check(token, 'access', onStale);
+    }
+    const intended = (token: VerifiedToken): VerifiedToken => {
+      cookies.assertIntended(request, token);
+      return token;
+    };
+    const verified = this.tokens.check(carried, 'access', onStale);
+    return verified instanceof Promise ? verified.then(intended) : intended(verified);
   }
 
   #admit(
@@ -81,7 +111,7 @@ export class AuthGuard implements CanActivate {
   /** Anyone may pass; who brings a right token is known, who brings a wrong one is nobody. */
   #decidePublic(context: ExecutionContext, request: HttpRequest): true | Promise<true> {
     const anonymous = (error: unknown): true => {
-      this.#report(context, error);
+      reportRefusal(error, context, this.#surroundings);
       return true;
     };
     const known = (token: VerifiedToken): true => {
@@ -89,9 +119,8 @@ export class AuthGuard implements CanActivate {
       return true;
     };
     try {
-      const token = readBearerToken(request);
-      if (token === undefined) return true;
-      const verified = this.tokens.check(token, 'access');
+      const verified = this.#verify(request);
+      if (verified === undefined) return true;
       return verified instanceof Promise ? verified.then(known, anonymous) : known(verified);
     } catch (error) {
       return anonymous(error);
@@ -100,7 +129,7 @@ export class AuthGuard implements CanActivate {
 
   /** Throws the uniform answer; outside HTTP, `false` makes Nest refuse in the context's own terms. */
   #refuse(context: ExecutionContext, error: unknown): false {
-    this.#report(context, error);
+    reportRefusal(error, context, this.#surroundings);
     if (context.getType() !== 'http') return false;
     const refusal = refusalFor(error);
     const response = context.switchToHttp().getResponse<object>();
@@ -108,25 +137,5 @@ export class AuthGuard implements CanActivate {
       this.host.httpAdapter.setHeader(response, name, value);
     }
     throw toHttpException(refusal, error);
-  }
-
-  #report(context: ExecutionContext, error: unknown): void {
-    const at = new Date(this.clock.now());
-    const handler = `${context.getClass().name}.${context.getHandler().name}`;
-    const requestId = requestIdOf(context, this.host);
-    const where = { at, handler, ...(requestId === undefined ? {} : { requestId }) };
-    if (error instanceof TokenError) {
-      const { code, detail } = error;
-      this.events.emit({ type: 'token.rejected', ...where, code, detail });
-    } else if (error instanceof AccessError) {
-      const { code, detail } = error;
-      this.events.emit({ type: 'access.denied', ...where, code, detail });
-    } else if (isOutage(error)) {
-      const { message: detail } = error;
-      this.events.emit({ type: 'access.denied', ...where, code: 'ERR_ACCESS_UNAVAILABLE', detail });
-    } else {
-      const detail = error instanceof Error ? error.name : typeof error;
-      this.events.emit({ type: 'access.denied', ...where, code: 'ERR_UNEXPECTED', detail });
-    }
   }
 }

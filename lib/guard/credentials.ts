@@ -1,8 +1,10 @@
+import type { ConnectedSocket } from '../binding/client-address.js';
 import { AccessError } from '../kernel/errors.js';
 
 /**
  * Takes the token out of an HTTP request, from the one place it may stand: the `Authorization`
- * header (RFC 6750 §2.1). Never from the query string (RFC 9700 §4.3.2) and never from a form.
+ * header (RFC 6750 §2.1), unless cookies may carry it too. Never from the query string (RFC 9700
+ * §4.3.2) and never from a form.
  */
 
 /** What Express and Fastify requests have in common, as far as it is read here. */
@@ -10,23 +12,32 @@ export interface HttpRequest {
   readonly headers: {
     readonly authorization?: string | undefined;
     readonly 'content-type'?: string | undefined;
+    readonly cookie?: string | undefined;
+    readonly [name: string]: string | readonly string[] | undefined;
   };
+  readonly method?: string;
   /** Fastify keeps Node's request here; an Express request is Node's. */
   readonly raw?: NodeRequest;
   readonly url?: string;
+  /** As it was sent, whatever was made of it on the way. */
+  readonly originalUrl?: string;
   readonly rawHeaders?: readonly string[];
+  readonly socket?: ConnectedSocket;
   readonly body?: unknown;
 }
 
 interface NodeRequest {
   readonly url?: string;
   readonly rawHeaders: readonly string[];
+  readonly socket?: ConnectedSocket;
 }
 
 const AUTHORIZATION = 'authorization';
 // Scheme names are case-insensitive (RFC 9110 §11.1). RFC 6750 §2.1 lets more than one space follow;
 // one is what clients send, and a token has one spelling.
 const BEARER = /^bearer(?: |$)/i;
+/** Schemes whose credentials are an access token (RFC 6750 §2.1, RFC 9449 §7.1). */
+const TOKEN_SCHEME = /^(?:bearer|dpop)(?: |$)/i;
 const FORM = /^application\/x-www-form-urlencoded\b/i;
 
 /**
@@ -36,16 +47,40 @@ const FORM = /^application\/x-www-form-urlencoded\b/i;
 export function readBearerToken(request: HttpRequest): string | undefined {
   const { authorization } = request.headers;
   if (authorization === undefined) return undefined;
-  const { rawHeaders = [], url = '' } =
-    request.rawHeaders === undefined ? (request.raw ?? {}) : request;
-  if (countAuthorization(rawHeaders) > 1) {
-    // Node keeps the first and drops the others, a proxy in front may have judged the last.
-    throw ambiguous('more than one Authorization header');
-  }
-  if (hasQueryToken(url)) throw ambiguous('a token in the header and in the query string');
-  if (hasFormToken(request)) throw ambiguous('a token in the header and in the form');
+  refuseSecondHeader(request);
+  refuseSecondToken(request, 'a token in the header');
   const scheme = BEARER.exec(authorization);
   return scheme === null ? undefined : authorization.slice(scheme[0].length);
+}
+
+/**
+ * For a request whose cookies carry a token.
+ * @throws AccessError `ERR_ACCESS_AMBIGUOUS_CREDENTIALS` when it carries another one anywhere else
+ */
+export function refuseBesideCookie(request: HttpRequest): void {
+  refuseSecondHeader(request);
+  // Other schemes are for whoever stands before us, such as a proxy that asks for a password.
+  if (TOKEN_SCHEME.test(request.headers.authorization ?? '')) {
+    throw ambiguous('a token in a cookie and in the header');
+  }
+  refuseSecondToken(request, 'a token in a cookie');
+}
+
+/** Node keeps the first and drops the others, a proxy in front may have judged the last. */
+function refuseSecondHeader(request: HttpRequest): void {
+  const { rawHeaders = [] } = received(request);
+  if (countAuthorization(rawHeaders) > 1) throw ambiguous('more than one Authorization header');
+}
+
+function refuseSecondToken(request: HttpRequest, first: string): void {
+  if (hasQueryToken(received(request).url ?? '')) {
+    throw ambiguous(`${first} and in the query string`);
+  }
+  if (hasFormToken(request)) throw ambiguous(`${first} and in the form`);
+}
+
+function received(request: HttpRequest): Pick<HttpRequest, 'rawHeaders' | 'url'> {
+  return request.rawHeaders === undefined ? (request.raw ?? {}) : request;
 }
 
 /** In whatever spelling: the name may be percent-encoded (RFC 3986 §6.2.2). */
@@ -70,6 +105,7 @@ function countAuthorization(rawHeaders: readonly string[]): number {
   return count;
 }
 
-function ambiguous(detail: string): AccessError {
+/** The refusal of a request that carries more than one token. */
+export function ambiguous(detail: string): AccessError {
   return new AccessError('ERR_ACCESS_AMBIGUOUS_CREDENTIALS', detail);
 }

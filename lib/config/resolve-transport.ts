@@ -1,0 +1,93 @@
+import { type IpNetwork, readIpNetwork } from '../binding/ip-address.js';
+import type { TransportConfig } from '../transport/transport-config.js';
+import type { OptionReader } from './option-reader.js';
+
+const SAME_SITE = { Strict: 'strict', Lax: 'lax' } as const;
+
+const LOOPBACK = ['127.0.0.0/8', '::1'];
+
+/** Hosts of this machine, which browsers trust without https. */
+const LOCAL_HOSTS = ['localhost', '127.0.0.1', '[::1]'];
+
+/** The transport options, checked; all problems are noted. */
+export function readTransport(
+  reader: OptionReader,
+  { issuer, nodeEnv }: { readonly issuer: string; readonly nodeEnv: string | undefined },
+): TransportConfig {
+  reader.expectOnly('transport', ['cookies', 'origins', 'https', 'trustedProxies']);
+  return Object.freeze({
+    issuer,
+    cookies: readCookies(reader),
+    origins: readOrigins(reader),
+    https: readHttps(reader, nodeEnv),
+    trustedProxies: readTrustedProxies(reader),
+  });
+}
+
+function readCookies(reader: OptionReader): TransportConfig['cookies'] {
+  const path = 'transport.cookies';
+  const value = reader.get(path);
+  if (value === undefined || value === null) return null;
+  reader.expectOnly(path, ['sameSite']);
+  const sameSite = reader.oneOf(`${path}.sameSite`, ['Strict', 'Lax'], 'Strict');
+  return Object.freeze({ sameSite: SAME_SITE[sameSite] });
+}
+
+function readHttps(reader: OptionReader, nodeEnv: string | undefined): TransportConfig['https'] {
+  const path = 'transport.https';
+  if (reader.get(path) === null) return null;
+  if (reader.get(path) === undefined) return nodeEnv === 'production' ? 'required' : null;
+  return reader.oneOf(path, ['required'], 'required');
+}
+
+function readOrigins(reader: OptionReader): TransportConfig['origins'] {
+  const path = 'transport.origins';
+  const list = readList(reader, path, "Write a list, such as ['https://app.example.com']");
+  if (list === undefined) return null;
+  if (list.length === 0) reader.refuse(path, 'Name one, or leave it out for your own origin');
+  const origins = new Set<string>();
+  for (const [index, origin] of list.entries()) {
+    if (typeof origin === 'string' && isOrigin(origin)) origins.add(origin);
+    else {
+      const fix =
+        "Write it as browsers do: https, the host, no path, such as 'https://app.example.com'";
+      reader.refuse(`${path}.${index}`, fix);
+    }
+  }
+  return Object.freeze([...origins]);
+}
+
+function isOrigin(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { origin, protocol, hostname } = new URL(text);
+  if (origin !== text || hostname.endsWith('.')) return false;
+  return protocol === 'https:' || (protocol === 'http:' && LOCAL_HOSTS.includes(hostname));
+}
+
+function readTrustedProxies(reader: OptionReader): readonly IpNetwork[] {
+  const path = 'transport.trustedProxies';
+  const list = readList(reader, path, "Write a list, such as ['10.0.0.0/8'] or ['loopback']") ?? [];
+  const networks: IpNetwork[] = [];
+  for (const [index, entry] of list.entries()) {
+    const place = `${path}.${index}`;
+    for (const text of entry === 'loopback' ? LOOPBACK : [entry]) {
+      const network = typeof text === 'string' ? readIpNetwork(text) : undefined;
+      if (network === undefined) {
+        reader.refuse(place, "Write an address, a network such as '10.0.0.0/8', or 'loopback'");
+      } else if (network[1] === 0) {
+        const fix = 'Name the addresses or networks of your proxies';
+        reader.add(place, 'it lets every client say who and how safe it is', fix);
+      } else networks.push(network);
+    }
+  }
+  return Object.freeze(networks);
+}
+
+/** A copy, which has no holes; `undefined` if nothing is written. */
+function readList(reader: OptionReader, path: string, fix: string): unknown[] | undefined {
+  const value = reader.get(path);
+  if (value === undefined) return undefined;
+  if (Array.isArray(value)) return [...(value as unknown[])];
+  reader.refuse(path, fix);
+  return undefined;
+}
