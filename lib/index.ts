@@ -9,6 +9,7 @@ export type {
   TrustedIssuerOptions,
 } from './config/options.js';
 
+export type { SessionsOptions } from './config/session-options.js';
 export type { ClientAuthenticationOptions, ClientOptions } from './config/client-options.js';
 export type {
   StatusListsOptions,
@@ -36,7 +37,8 @@ export type { Jwks } from './keys/jwks.js';
 export type { PemSigningKey, PrivateJwk, PublicJwk } from './keys/key-material.js';
 
 export { TokenService } from './tokens/token.service.js';
-export type { SignedToken, SignOptions, VerifyOptions } from './tokens/token.service.js';
+export type { SignedToken, SignOptions } from './tokens/token-signer.js';
+export type { VerifyOptions } from './tokens/token.service.js';
 export type { ClaimInput, TokenClaims, TokenKind, VerifiedClaims } from './tokens/claims.js';
 export type { VerifiedToken } from './tokens/verified-token.js';
 
@@ -98,6 +100,19 @@ export type {
   LogPage,
   RevocationEntry,
 } from './revocation/revocation-log.js';
+export { SessionService } from './sessions/session.service.js';
+export type { EntitlementsOf } from './sessions/entitlements.js';
+export type {
+  Carrier,
+  Entitlements,
+  SessionBinding,
+  SessionInfo,
+  SessionReference,
+  SessionRefresh,
+  SessionReuse,
+  SessionStart,
+  TokenPair,
+} from './sessions/session.js';
 export { SessionStore } from './sessions/session-store.js';
 export type {
   Misuse,
@@ -120,6 +135,7 @@ export {
   ConfigError,
   KeyError,
   RevocationError,
+  SessionError,
   StoreError,
   TokenError,
 } from './kernel/errors.js';
@@ -133,6 +149,7 @@ export type {
   JwtHardeningError,
   KeyErrorCode,
   RevocationErrorCode,
+  SessionErrorCode,
   StoreErrorCode,
   TokenErrorCode,
 } from './kernel/errors.js';

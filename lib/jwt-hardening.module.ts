@@ -34,6 +34,8 @@ import { AllocationBook } from './status-list/allocation-book.js';
 import { StatusListReader } from './status-list/status-list-reader.js';
 import { statusListControllerAt } from './status-list/status-list.controller.js';
 import { StatusLists } from './status-list/status-lists.service.js';
+import { SessionEnds } from './sessions/session-ends.js';
+import { SessionService } from './sessions/session.service.js';
 import { NotCarried } from './storage/storage.js';
 import { StorageHealth } from './storage/storage-health.service.js';
 import { TokenService } from './tokens/token.service.js';
@@ -89,16 +91,20 @@ const SERVICES: Provider[] = [
       clock: Clock,
       events: SecurityEvents,
       book: AllocationBook | null,
-    ) =>
-      RevocationService.open(revocation, {
+    ) => {
+      const { issuer } = revocation;
+      const store = carried(storage.sessionStore);
+      return RevocationService.open(revocation, {
         log: required(storage.revocationLog),
         clock,
         events,
         ...(book === null ? {} : { companion: book }),
+        ...(store === null ? {} : { sessions: new SessionEnds(issuer, store, clock, events) }),
         withdrawKey: async (kid) => {
           if (keyRing.rotates) await keyRing.compromise(kid);
         },
-      }),
+      });
+    },
     // The keys first: their store may be what is waited for, and sets the clock.
     inject: [CONFIG, KeyRingService, Clock, SecurityEvents, ALLOCATION_BOOK],
   },
@@ -149,6 +155,20 @@ const SERVICES: Provider[] = [
       Clock,
       SecurityEvents,
     ],
+  },
+  {
+    provide: SessionService,
+    useFactory: (
+      { sessions, storage }: ResolvedConfig,
+      tokens: TokenService,
+      revocations: RevocationService,
+      clock: Clock,
+      events: SecurityEvents,
+    ) => {
+      const store = carried(storage.sessionStore);
+      return new SessionService(sessions, { store, tokens, revocations, clock, events });
+    },
+    inject: [CONFIG, TokenService, RevocationService, Clock, SecurityEvents],
   },
   {
     provide: TokenEndpoints,
@@ -310,6 +330,7 @@ function assemble(
       TrustedIssuers,
       RevocationService,
       TokenService,
+      SessionService,
       StatusListReader,
       EmergencyService,
       StorageHealth,

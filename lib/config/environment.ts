@@ -18,6 +18,7 @@ const VARIABLES = {
   JWT_PUBLISH_AHEAD: 'keys.publishAhead',
   JWT_RETAIN_FOR: 'keys.retainFor',
   JWT_ACCESS_TTL: 'tokens.accessTtl',
+  JWT_REUSE_GRACE: 'sessions.reuseGrace',
   JWT_KEY_ENCRYPTION_KEY: 'keys.encryptionKeys',
   JWT_TRUST_ISSUER: 'trust.0.issuer',
   JWT_TRUST_JWKS_URI: 'trust.0.jwksUri',

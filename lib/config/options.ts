@@ -6,6 +6,7 @@ import type { KeyVault, Signer } from '../keys/signer.js';
 import type { SubjectDirectory } from '../revocation/subject-directory.js';
 import type { Storage } from '../storage/storage.js';
 import type { ClientOptions } from './client-options.js';
+import type { SessionsOptions } from './session-options.js';
 import type { StatusListsOptions, TrustedStatusListsOptions } from './resolve-status-lists.js';
 
 /**
@@ -38,6 +39,9 @@ export interface JwtHardeningOptions {
 
   /** What tokens may say and how long they live. */
   readonly tokens?: TokensOptions;
+
+  /** How long logins last, and what a refresh asks for. */
+  readonly sessions?: SessionsOptions;
 
   /**
    * Where state is kept: `memoryStorage()`, `redisStorage()`, `cacheManagerStorage()`, or your own.

@@ -6,6 +6,7 @@ import type { KeysConfig } from '../keys/key-ring.service.js';
 import type { RemoteJwksConfig } from '../keys/remote/remote-jwks.js';
 import type { RevocationConfig } from '../revocation/revocation.service.js';
 import type { SubjectDirectory } from '../revocation/subject-directory.js';
+import type { SessionsConfig } from '../sessions/session.service.js';
 import type { StatusListIssuer } from '../status-list/status-list-reader.js';
 import type { Storage } from '../storage/storage.js';
 import { isIdentifier } from '../tokens/claims.js';
@@ -14,6 +15,7 @@ import { OptionReader } from './option-reader.js';
 import type { JwtHardeningOptions } from './options.js';
 import { readClients } from './resolve-clients.js';
 import { readDerivationPeriod, readKeys } from './resolve-keys.js';
+import { readSessions } from './resolve-sessions.js';
 import { readStatusLists, type StatusListSettings } from './resolve-status-lists.js';
 import { checkCarried, readOutage, readStorage } from './resolve-storage.js';
 import { readTrust } from './resolve-trust.js';
@@ -28,6 +30,7 @@ export interface ResolvedConfig {
   readonly tokens: TokensConfig;
   readonly revocation: RevocationConfig;
   readonly subjects: SubjectDirectory | null;
+  readonly sessions: SessionsConfig;
   readonly endpoints: TokenEndpointsConfig;
   readonly statusLists: StatusListSettings;
   /** The other issuers whose status lists are read. */
@@ -46,6 +49,7 @@ const OPTIONS: readonly (keyof JwtHardeningOptions)[] = [
   'storage',
   'outage',
   'subjects',
+  'sessions',
   'clients',
   'statusLists',
   'trust',
@@ -87,6 +91,7 @@ async function resolve(reader: OptionReader, nodeEnv: string | undefined): Promi
   const storage = readStorage(reader, nodeEnv);
   const outage = readOutage(reader);
   const subjects = readSubjects(reader);
+  const sessions = readSessions(reader, storage);
   const clients = await readClients(reader, storage);
   const { leeway } = tokens;
   const keys = await readKeys(reader, { profile, issuer, leeway, nodeEnv, storage, outage });
@@ -133,6 +138,12 @@ async function resolve(reader: OptionReader, nodeEnv: string | undefined): Promi
       maxLag: storage.reach === 'shared' ? outage.maxLag : Infinity,
     }),
     subjects,
+    sessions: Object.freeze({
+      ...sessions,
+      issuer,
+      clientId: tokens.clientId,
+      accessTtl: tokens.accessTtl / SECOND,
+    }),
     endpoints: Object.freeze({ issuer, leeway: leeway / SECOND, clients }),
     statusLists,
     statusListIssuers: Object.freeze(trust.statusLists),

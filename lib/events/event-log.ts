@@ -22,8 +22,11 @@ export class EventLog implements OnModuleDestroy {
   #write(event: SecurityEvent): void {
     switch (event.type) {
       case 'token.issued':
+      case 'session.refreshed':
         return this.#logger.debug(line(event));
       case 'token.rejected':
+      case 'refresh.rejected':
+      case 'session.unnotified':
       case 'access.denied':
       case 'key.compromised':
       case 'key.restored':
@@ -45,6 +48,7 @@ export class EventLog implements OnModuleDestroy {
       case 'store.down':
       case 'issuer.secretPublished':
       case 'pin.mismatched':
+      case 'refresh.reused':
         return this.#logger.error(line(event));
       default:
         return this.#logger.log(line(event));

@@ -4,6 +4,7 @@ import { Observable } from 'rxjs';
 import type {
   AccessErrorCode,
   KeyErrorCode,
+  SessionErrorCode,
   StoreErrorCode,
   TokenErrorCode,
 } from '../kernel/errors.js';
@@ -20,6 +21,11 @@ interface KeyEventFields {
 
 interface IssuerEventFields {
   readonly issuer: string;
+}
+
+interface SessionEventFields {
+  /** The `sid` of its tokens; no credential. */
+  readonly sessionId: string;
 }
 
 interface RefusalFields {
@@ -131,6 +137,27 @@ export interface SecurityEventFields {
     readonly expiresAt: Date;
   };
   'token.rejected': RefusalFields & { readonly code: TokenErrorCode };
+  'session.started': SessionEventFields & { readonly carrier: 'body' | 'cookie' };
+  /** `repeated`: a second use of the same refresh token in the grace window got the same answer. */
+  'session.refreshed': SessionEventFields & { readonly outcome: 'rotated' | 'repeated' };
+  /** A logout or a revocation ended it in the store. */
+  'session.ended': SessionEventFields;
+  /** Telling the owner of `refresh.reused` failed. */
+  'session.unnotified': SessionEventFields & { readonly detail: string };
+  /**
+   * A refresh token was used that should not have been any more: its session is over. `recent`: the
+   * last one before the current; `older`: one before that; `unknown`: never issued; `binding`: the
+   * right one, from another sender.
+   */
+  'refresh.reused': SessionEventFields & {
+    readonly misuse: 'recent' | 'older' | 'unknown' | 'binding';
+  };
+  /** A refresh was refused; `sessionId` where it ended a session. */
+  'refresh.rejected': {
+    readonly sessionId?: string;
+    readonly code: SessionErrorCode;
+    readonly detail: string;
+  };
   'access.denied': RefusalFields & { readonly code: AccessErrorCode | 'ERR_UNEXPECTED' };
 }
 

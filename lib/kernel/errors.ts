@@ -66,6 +66,23 @@ export type RevocationErrorCode =
   /** Another issuer's status list cannot be had, or what is known of it is too old. */
   | 'ERR_STATUS_LIST_UNAVAILABLE';
 
+/** Why a session did not go on. */
+export type SessionErrorCode =
+  /** What was presented is no refresh token. */
+  | 'ERR_SESSION_MALFORMED'
+  /** There is no such session: never, no longer, or it is another client's. */
+  | 'ERR_SESSION_UNKNOWN'
+  /** The refresh token was used before: the session has ended with this use. */
+  | 'ERR_SESSION_REUSED'
+  /** The session was ended by the use of such a token, some time ago. */
+  | 'ERR_SESSION_ENDED'
+  /** Its subject, the session or everything was revoked. */
+  | 'ERR_SESSION_REVOKED'
+  /** The application no longer lets its subject in. */
+  | 'ERR_SESSION_SUBJECT'
+  /** More scope was asked for than the session has. */
+  | 'ERR_SESSION_SCOPE';
+
 /** Why an incident is not over. */
 export type IncidentErrorCode =
   /** Some steps failed; the others are done. Run it again: what is done stays done. */
@@ -86,6 +103,10 @@ export type StoreErrorCode =
 export type AccessErrorCode =
   | 'ERR_ACCESS_NO_CREDENTIALS'
   | 'ERR_ACCESS_AMBIGUOUS_CREDENTIALS'
+  /** A cookie brought the token, and nothing shows that the application's own page sent the request. */
+  | 'ERR_ACCESS_CSRF'
+  /** It came over http, where https is required. */
+  | 'ERR_ACCESS_INSECURE'
   | 'ERR_ACCESS_DENIED'
   | 'ERR_ACCESS_POLICY_FAILED'
   | 'ERR_ACCESS_UNSUPPORTED_CONTEXT'
@@ -100,6 +121,7 @@ export type ErrorCode =
   | ClaimErrorCode
   | KeyErrorCode
   | RevocationErrorCode
+  | SessionErrorCode
   | IncidentErrorCode
   | StoreErrorCode
   | AccessErrorCode
@@ -134,6 +156,16 @@ export class KeyError extends CodedError<KeyErrorCode> {}
 
 /** Whether a token was revoked cannot be said; the answer is 503, never 401. */
 export class RevocationError extends CodedError<RevocationErrorCode> {}
+
+/** A session did not go on. Every refusal has the same message; `code` and `detail` are for the log. */
+export class SessionError extends CodedError<SessionErrorCode> {
+  readonly detail: string;
+
+  constructor(code: SessionErrorCode, detail: string, options?: ErrorOptions) {
+    super(code, 'The session was refused.', options);
+    this.detail = detail;
+  }
+}
 
 /** A store failed; names what it was asked to do, never what it holds. */
 export class StoreError extends CodedError<StoreErrorCode> {}
@@ -176,4 +208,11 @@ export class ConfigError extends CodedError<ConfigErrorCode> {
 
 /** Every error this package throws on purpose, discriminated by `code`. */
 export type JwtHardeningError =
-  TokenError | ClaimError | KeyError | RevocationError | StoreError | AccessError | ConfigError;
+  | TokenError
+  | ClaimError
+  | KeyError
+  | RevocationError
+  | SessionError
+  | StoreError
+  | AccessError
+  | ConfigError;

@@ -24,10 +24,12 @@ import {
   type RevokeOptions,
   type RevokeSubjectOptions,
 } from './revoked.js';
+import { assertExpiry, assertName } from './revocable-names.js';
 import { type LogCompanion, NO_COMPANION } from './log-companion.js';
 import { RevocationFeed } from './revocation-feed.js';
 import { RevocationIndex } from './revocation-index.js';
 import type { RevocationLog } from './revocation-log.js';
+import type { RevokedSessions } from './revoked-sessions.js';
 
 /** The part of the configuration that revocation needs. */
 export interface RevocationConfig {
@@ -49,6 +51,8 @@ export interface RevocationSurroundings {
   readonly events: SecurityEvents;
   /** Takes a key out of this service's own ring; leaves one alone that was configured. */
   readonly withdrawKey: (kid: string) => Promise<void>;
+  /** The sessions of this service's own issuer. @defaultValue none are kept */
+  readonly sessions?: RevokedSessions;
   /** Keeps the other entries of the log. @defaultValue nobody does */
   readonly companion?: LogCompanion;
 }
@@ -138,9 +142,7 @@ export class RevocationService implements OnModuleDestroy {
   async revokeToken(jti: string, exp: number, options: RevokeOptions = {}): Promise<Revoked> {
     const issuer = this.#issuer(options);
     assertName('jti', jti);
-    if (!Number.isFinite(exp) || exp < 0 || exp > MAX_SECONDS) {
-      throw new TypeError('exp is an instant in seconds since the epoch.');
-    }
+    assertExpiry(exp);
     const since = this.#now();
     const { leeway } = this.#config;
     // No token that is accepted lives longer, whatever its `exp` is said to be.
@@ -156,26 +158,22 @@ export class RevocationService implements OnModuleDestroy {
     return isOver ? describeRevocation(revocation) : this.#make(revocation);
   }
 
-  /**
-   * Ends all access tokens of a session. Also those that are issued to it later, for as long as the
-   * longest token lives: end the session itself, too.
-   */
+  /** Ends a session and all its tokens. */
   async revokeSession(sid: string, options: RevokeOptions = {}): Promise<Revoked> {
     const issuer = this.#issuer(options);
     assertName('sid', sid);
     const since = this.#now();
     const until = since + this.#horizon(issuer);
-    return this.#make({
-      kind: 'session',
-      digest: digestOf('session', issuer, sid),
-      since,
-      until,
-    });
+    const digest = digestOf('session', issuer, sid);
+    // The tokens first: what a refresh under way still gets for the session is dead already.
+    const revoked = await this.#make({ kind: 'session', digest, since, until });
+    if (issuer === this.#config.issuer) await this.#surroundings.sessions?.endSession(sid);
+    return revoked;
   }
 
   /**
-   * Ends all tokens of a subject that were issued before this call; those issued after it returned
-   * live, whatever second it is.
+   * Ends all sessions and tokens of a subject that began before this call; those issued after it
+   * returned live, whatever second it is.
    */
   async revokeSubject(sub: string, options: RevokeSubjectOptions = {}): Promise<Revoked> {
     return this.#openForSubject('subject', sub, options);
@@ -314,7 +312,16 @@ export class RevocationService implements OnModuleDestroy {
     assertName('sub', sub);
     const digest = digestOf('subject', issuer, sub);
     const exempt = this.#exemption(digest, issuer, options);
-    return this.#eras.open({ kind, digest, exempt, lasts: this.#horizon(issuer) });
+    const lasts = this.#horizon(issuer);
+    const revoked = await this.#eras.open({ kind, digest, exempt, lasts });
+    if (issuer === this.#config.issuer) await this.#endSessions(sub, options);
+    return revoked;
+  }
+
+  /** A refresh that read its session before is judged by the revocation, which it has to know. */
+  async #endSessions(sub: string, { except }: RevokeSubjectOptions): Promise<void> {
+    const spared = except !== undefined && 'sessionId' in except ? except.sessionId : null;
+    await this.#surroundings.sessions?.endSubject(sub, spared);
   }
 
   #exemption(
@@ -388,12 +395,4 @@ export class RevocationService implements OnModuleDestroy {
 
 function tooLate(): StoreError {
   return new StoreError('ERR_STORE_UNAVAILABLE', 'The revocation log did not answer in time.');
-}
-
-/** The year 2286: milliseconds where seconds belong are beyond it. */
-const MAX_SECONDS = 10_000_000_000;
-
-function assertName(what: string, value: unknown): asserts value is string {
-  const isName = typeof value === 'string' && value !== '' && value.length <= 255;
-  if (!isName || value.includes('\0')) throw new TypeError(`${what} is 1 to 255 characters.`);
 }

@@ -92,8 +92,17 @@ export abstract class SessionStore {
     readonly graceFor: number;
   }): Promise<RotationVerdict>;
 
-  /** Ends a session; `false` if there was none. */
-  abstract end(key: SessionKey): Promise<boolean>;
+  /** A live session, for who knows its lineage; `null` if there is none. Changes nothing. */
+  abstract find(request: {
+    readonly key: SessionKey;
+    readonly lineage: string;
+  }): Promise<SessionRecord | null>;
+
+  /**
+   * Ends a session; `false` if there was none.
+   * @param session with `lineage`, only if that is its own
+   */
+  abstract end(session: SessionKey & { readonly lineage?: string }): Promise<boolean>;
 
   /**
    * Ends all sessions of an owner but `except`, in one atomic step; answers the ids it ended. That

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 
 import type { SessionStore } from '../sessions/session-store.js';
 import { unlessRefused } from './hostile-keys.js';
-import { SessionUnderTest } from './session-mother.js';
+import { digest, SessionUnderTest } from './session-mother.js';
 import type { Clause, Trial } from './trial.js';
 
 const HOUR = 3_600_000;
@@ -135,6 +135,29 @@ export const sessionStoreContract: readonly Clause<SessionStore>[] = [
       );
       assert.equal(await trial.one.end({ owner: 'neighbour', id: 'b' }), false);
       assert.deepEqual(await idsOf(trial.one, 'owner'), ['b']);
+    },
+  },
+  {
+    name: 'shows a session to who knows its lineage, and ends it for nobody else who names one',
+    prove: async (trial) => {
+      const [session] = await createAll(trial, ['a']);
+      assert.ok(session);
+      const { key, lineage } = session;
+      const foreign = digest('the lineage of another session');
+      assert.equal(await trial.other.find({ key, lineage: foreign }), null);
+      assert.equal(await trial.other.find({ key: { ...key, id: 'b' }, lineage }), null);
+      assert.equal(await trial.other.end({ ...key, lineage: foreign }), false);
+      const [listed] = await trial.one.list(key.owner);
+      assert.deepEqual(await trial.other.find({ key, lineage }), listed);
+      assert.equal((await session.rotate(trial.one, 0)).verdict, 'rotated', 'it was used up');
+      assert.equal((await trial.other.find({ key, lineage }))?.generation, 1);
+      assert.equal(await trial.other.end({ ...key, lineage }), true);
+      assert.equal(await trial.one.find({ key, lineage }), null);
+      assert.deepEqual(await session.rotate(trial.one, 1), { verdict: 'unknown' });
+      const [misused] = await createAll(trial, ['c']);
+      assert.ok(misused);
+      await misused.rotate(trial.one, 7);
+      assert.equal(await trial.other.find(misused), null, 'it had ended by misuse');
     },
   },
   {

@@ -47,6 +47,7 @@ export function callsAfterClose(
         () => sessionStore.create({ ...token, data: '', idleFor: 60_000, absoluteFor: 60_000 }),
       ],
       ['rotate', () => sessionStore.rotate({ presented: token, next, graceFor: 0 })],
+      ['find', () => sessionStore.find(token)],
       ['end', () => sessionStore.end(key)],
       ['endAll', () => sessionStore.endAll({ owner: key.owner, except: null })],
       ['list', () => sessionStore.list(key.owner)],

@@ -34,6 +34,7 @@ export const RESERVED_CLAIMS = [
   'era',
   'token_version',
   'status',
+  'csrf',
 ] as const;
 
 /** The claims a verified token always has. `nbf` is always issued and checked when present. */
@@ -66,6 +67,7 @@ export interface TokenClaims {
   readonly era?: never;
   readonly token_version?: never;
   readonly status?: never;
+  readonly csrf?: never;
   /** Anything else that is JSON and neither secret nor personal. */
   readonly [claim: string]: ClaimInput | undefined;
 }
@@ -93,6 +95,8 @@ export interface VerifiedClaims {
   readonly era?: number;
   /** The version of its subject in the `SubjectDirectory` when it was issued. */
   readonly token_version?: number;
+  /** The digest of the CSRF token that must accompany it where it travels in a cookie. */
+  readonly csrf?: string;
   readonly client_id?: string;
   readonly sid?: string;
   readonly scope?: string;

@@ -22,6 +22,7 @@ export interface IssuerClaims {
   readonly jti: string;
   readonly era?: number;
   readonly token_version?: number;
+  readonly csrf?: string;
 }
 
 export interface ComposeRules {

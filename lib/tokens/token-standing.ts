@@ -18,6 +18,16 @@ export interface StandingClaims {
   readonly token_version?: number;
 }
 
+/** What is known of a session since it began. */
+export interface SessionFacts {
+  readonly subject: string;
+  readonly sessionId: string;
+  /** In milliseconds. */
+  readonly startedAt: number;
+  /** What its first token said. */
+  readonly standing: StandingClaims;
+}
+
 /** Gives each token its place in a status list. */
 export interface StatusAllocator {
   /**
@@ -73,6 +83,32 @@ export class TokenStanding {
       // Past the cache: a version that was raised a moment ago is what this token is issued for.
       subjects === null ? null : askDirectory(subjects, { issuer, subject }, { how: 'refresh' }),
     ]);
+    const version = standing?.version;
+    return version === undefined ? { era } : { era, token_version: version };
+  }
+
+  /**
+   * The same for one more token of a session, if nothing befell the session since it began. What is
+   * revoked from here on is younger than the answer: a token that carries it dies by it.
+   * @throws TokenError `ERR_TOKEN_REVOKED`, `ERR_TOKEN_SUBJECT`
+   * @throws RevocationError when that cannot be said
+   */
+  async claimsForSession(issuer: string, session: SessionFacts): Promise<StandingClaims> {
+    const { subject, sessionId, startedAt, standing: first } = session;
+    const { revocations, subjects } = this.#parts;
+    const [era, standing] = await Promise.all([
+      revocations.eraFor(subject),
+      subjects === null
+        ? undefined
+        : askDirectory(subjects, { issuer, subject }, { how: 'refresh' }),
+    ]);
+    const issuedAt = Math.floor(startedAt / 1000);
+    // No key and no token of its own can be revoked: a session has none.
+    const facts = { issuer, subject, sessionId, issuedAt, era: first.era, kid: '', tokenId: '' };
+    revocations.assertStands(new RevocableToken(facts), 'reject');
+    if (standing === undefined) return { era };
+    const verdict = judgeSubject(standing, first.token_version);
+    if (verdict !== 'ok') throw new TokenError('ERR_TOKEN_SUBJECT', verdict);
     const version = standing?.version;
     return version === undefined ? { era } : { era, token_version: version };
   }

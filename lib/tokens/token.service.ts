@@ -3,29 +3,38 @@ import { LRUCache } from 'lru-cache';
 
 import type { SecurityEvents } from '../events/security-events.js';
 import type { Clock } from '../kernel/clock.js';
-import { type Duration, durationToMs } from '../kernel/duration.js';
-import { ClaimError, TokenError } from '../kernel/errors.js';
+import { TokenError } from '../kernel/errors.js';
 import type { OnStale } from '../kernel/outage.js';
-import { randomId, randomUpTo } from '../kernel/ids.js';
-import { findAlgorithm, type SigningAlgorithm } from '../keys/algorithms.js';
-import { isKid, publicHalf, type SigningKey, type VerificationKey } from '../keys/key-material.js';
+import { findAlgorithm } from '../keys/algorithms.js';
+import { isKid, type VerificationKey } from '../keys/key-material.js';
 import type { KeyRingService } from '../keys/key-ring.service.js';
-import { createSignature, SignatureVerifier } from '../keys/signature.js';
+import { SignatureVerifier } from '../keys/signature.js';
 import type { TrustedIssuers } from '../keys/remote/trusted-issuers.service.js';
 import { RevocableToken } from '../revocation/revocable-token.js';
 import { checkClaims, checkInForce, type ClaimRules } from './claim-checks.js';
-import { TOKEN_TYPES, type TokenClaims, type TokenKind, type VerifiedClaims } from './claims.js';
+import { TOKEN_TYPES, type TokenClaims, type TokenKind } from './claims.js';
 import {
   type CompactToken,
   type JoseHeader,
-  MAX_TOKEN_LENGTH,
   readCompact,
   readHeader,
   readPayload,
 } from './compact.js';
-import { audienceClaim, composeClaims } from './compose-claims.js';
 import { DerivedKeys, type IssuerKeys, OwnKeys, ringKidOf, TrustedKeys } from './issuer-keys.js';
-import { eraOf, type TokenStanding } from './token-standing.js';
+import {
+  type OwnClaims,
+  type PreparedToken,
+  type SignedToken,
+  type SigningRules,
+  type SignOptions,
+  TokenSigner,
+} from './token-signer.js';
+import {
+  eraOf,
+  type SessionFacts,
+  type StandingClaims,
+  type TokenStanding,
+} from './token-standing.js';
 import { VerifiedCache } from './verified-cache.js';
 import { VerifiedToken } from './verified-token.js';
 
@@ -36,11 +45,7 @@ export interface TrustedIssuerConfig {
 }
 
 /** The part of the configuration that tokens need. Lengths in seconds, as in claims. */
-export interface TokensConfig extends ClaimRules {
-  readonly accessTtl: number;
-  readonly lifetimeJitter: number;
-  readonly clientId: string | null;
-  readonly allowClaims: ReadonlySet<string>;
+export interface TokensConfig extends ClaimRules, SigningRules {
   /** Entries of the verified-token cache; 0 for none. */
   readonly verifiedCacheEntries: number;
   /** How long a derived secret signs; `null` to sign with the secrets of the ring themselves. */
@@ -57,29 +62,9 @@ export interface TokensSurroundings {
   readonly events: SecurityEvents;
 }
 
-export interface SignOptions {
-  /** How long the token lives, at most `tokens.maxLifetime`. @defaultValue `tokens.accessTtl` */
-  readonly ttl?: Duration;
-  /** Who it is for, instead of this service. @defaultValue the configured audience */
-  readonly audience?: string | readonly [string, ...string[]];
-  /** @defaultValue `'access'` */
-  readonly kind?: TokenKind;
-  /** One of `keys.algorithm`, while tokens move from one to another. @defaultValue the first */
-  readonly algorithm?: SigningAlgorithm;
-}
-
 export interface VerifyOptions {
   /** The only kind to accept. @defaultValue `'access'` */
   readonly kind?: TokenKind;
-}
-
-export interface SignedToken {
-  /** The compact serialisation. */
-  readonly token: string;
-  /** What it says; frozen. */
-  readonly claims: VerifiedClaims;
-  /** Seconds until it expires, as `expires_in` in RFC 6749 §5.1. */
-  readonly expiresIn: number;
 }
 
 /** A token and the key its signature is checked with. */
@@ -110,14 +95,12 @@ const TYP_PATTERNS = Object.fromEntries(
 @Injectable()
 export class TokenService {
   readonly #config: TokensConfig;
-  readonly #keyRing: KeyRingService;
   readonly #standing: TokenStanding;
   readonly #clock: Clock;
-  readonly #events: SecurityEvents;
   readonly #signatures = new SignatureVerifier();
   readonly #cache: VerifiedCache | undefined;
   readonly #own: IssuerKeys;
-  readonly #derived: DerivedKeys | undefined;
+  readonly #signer: TokenSigner;
   /** By `iss`, compared byte for byte. */
   readonly #trusted: ReadonlyMap<string, IssuerKeys>;
   /** Headers of verified tokens by their text: all tokens of one key and kind share it. */
@@ -130,15 +113,14 @@ export class TokenService {
     { keyRing, trusted, standing, clock, events }: TokensSurroundings,
   ) {
     this.#config = config;
-    this.#keyRing = keyRing;
     this.#standing = standing;
     this.#clock = clock;
-    this.#events = events;
     const { verifiedCacheEntries, derivationPeriod } = config;
     this.#cache = verifiedCacheEntries > 0 ? new VerifiedCache(verifiedCacheEntries) : undefined;
-    this.#derived =
+    const derived =
       derivationPeriod === null ? undefined : new DerivedKeys(config, keyRing, derivationPeriod);
-    this.#own = this.#derived ?? new OwnKeys(config, keyRing);
+    this.#own = derived ?? new OwnKeys(config, keyRing);
+    this.#signer = new TokenSigner(config, { keyRing, standing, derived, clock, events });
     this.#trusted = new Map(
       config.trusted.map(({ rules, tokenTypes }) => [
         rules.issuer,
@@ -159,41 +141,29 @@ export class TokenService {
    */
   async sign(claims: TokenClaims, options: SignOptions = {}): Promise<SignedToken> {
     const kind = knownKind(options.kind);
-    const standing = await this.#standing.claimsFor(kind, this.#config.issuer, claims.sub);
-    // After that, which can take its time: another key may sign by then.
-    const key = await this.#keyRing.signingKey(options.algorithm);
-    const issuedAt = Math.floor(this.#now());
-    const lifetime = this.#lifetime(options.ttl);
-    const composed = composeClaims(claims, this.#config, {
-      iss: this.#config.issuer,
-      aud: audienceClaim(options.audience ?? this.#config.audiences),
-      iat: issuedAt,
-      nbf: issuedAt,
-      exp: issuedAt + lifetime,
-      jti: randomId(),
-      ...standing,
-    });
-    const payload = await this.#standing.listed(kind, key.kid, composed);
-    const { kid, sign } = this.#signerFor(key, payload);
-    const header = { alg: key.row.name, typ: TOKEN_TYPES[kind], kid };
-    const input = `${encode(header)}.${encode(payload)}`;
-    const signature = await sign(Buffer.from(input));
-    const token = `${input}.${Buffer.from(signature).toString('base64url')}`;
-    if (token.length > MAX_TOKEN_LENGTH) {
-      throw new ClaimError(
-        'ERR_CLAIM_TOO_LARGE',
-        'The claims make the token too long to be accepted.',
-      );
-    }
-    this.#events.emit({
-      type: 'token.issued',
-      at: new Date(this.#clock.now()),
-      kind,
-      kid,
-      jti: payload.jti,
-      expiresAt: new Date(payload.exp * 1000),
-    });
-    return { token, claims: payload, expiresIn: lifetime };
+    const own = await this.#standing.claimsFor(kind, this.#config.issuer, claims.sub);
+    // The key after that, which can take its time: another one may sign by then.
+    const { signed, announce } = await this.#signer.prepare(claims, own, options);
+    announce();
+    return signed;
+  }
+
+  /** @internal What a first access token has to say to stand apart from those withdrawn before it. */
+  standingFor(subject: string): Promise<StandingClaims> {
+    return this.#standing.claimsFor('access', this.#config.issuer, subject);
+  }
+
+  /**
+   * @internal What a new access token of a session has to say, if the session may get one.
+   * @throws TokenError, RevocationError as `TokenStanding.claimsForSession`
+   */
+  standingOf(session: SessionFacts): Promise<StandingClaims> {
+    return this.#standing.claimsForSession(this.#config.issuer, session);
+  }
+
+  /** @internal As `sign`, for an access token whose standing was asked for before. */
+  prepare(claims: TokenClaims, own: OwnClaims, options: SignOptions): Promise<PreparedToken> {
+    return this.#signer.prepare(claims, own, options);
   }
 
   /**
@@ -225,7 +195,7 @@ export class TokenService {
   }
 
   /** How a token stands, and that it still does when that had to be asked for. */
-  #standingOf(
+  #settled(
     token: VerifiedToken,
     revocable: RevocableToken,
     onStale: OnStale | undefined,
@@ -266,7 +236,7 @@ export class TokenService {
       return undefined;
     }
     checkInForce(known.verified.claims, this.#config.leeway, this.#now());
-    return this.#standingOf(known.verified, known.revocable, onStale);
+    return this.#settled(known.verified, known.revocable, onStale);
   }
 
   #checkUnknown(
@@ -328,27 +298,7 @@ export class TokenService {
     const revocable = new RevocableToken(verified);
     this.#origins.set(verified, { issuer, key, revocable });
     this.#cache?.remember({ token, issuer, key, verified, revocable });
-    return this.#standingOf(verified, revocable, onStale);
-  }
-
-  /** What signs these claims: the key itself, or the secret derived from it for their subject. */
-  #signerFor(key: SigningKey, { sub, iat }: VerifiedClaims): Pick<SigningKey, 'kid' | 'sign'> {
-    if (this.#derived === undefined || !key.row.symmetric) return key;
-    const { kid, row, verifyWith } = this.#derived.signingKey(publicHalf(key), sub, iat);
-    return { kid, sign: (input) => createSignature(row, verifyWith.key, input) };
-  }
-
-  #lifetime(ttl: Duration | undefined): number {
-    const { accessTtl, maxLifetime, lifetimeJitter } = this.#config;
-    const seconds = ttl === undefined ? accessTtl : Math.floor((durationToMs(ttl) ?? 0) / 1000);
-    if (seconds < 1 || seconds > maxLifetime) {
-      throw new ClaimError(
-        'ERR_CLAIM_LIFETIME',
-        `A token lives from 1 second to tokens.maxLifetime (${maxLifetime} seconds).`,
-      );
-    }
-    // Never more than half: jitter spreads refreshes, it must not make a token useless.
-    return seconds - randomUpTo(Math.min(lifetimeJitter, Math.floor(seconds / 2)));
+    return this.#settled(verified, revocable, onStale);
   }
 
   #now(): number {
@@ -373,10 +323,6 @@ function fit(key: VerificationKey | undefined, alg: string): VerificationKey {
     throw new TokenError('ERR_TOKEN_ALGORITHM', 'alg is not that of the key');
   }
   return key;
-}
-
-function encode(value: object): string {
-  return Buffer.from(JSON.stringify(value)).toString('base64url');
 }
 
 function withdrawn(): TokenError {

@@ -15,7 +15,7 @@ import { type Issuer, openIssuer } from '../support/token-mother.js';
 import { recordSecret } from '../support/witness.js';
 
 /** An issuer with sessions, and an operator at the red button. */
-export interface OperationRoom extends Issuer {
+export interface OperationRoom extends Omit<Issuer, 'sessions'> {
   readonly sessions: SessionStore;
   readonly heard: SecurityEvent[];
   /** The emergency service, with some of its surroundings replaced. */
@@ -73,6 +73,7 @@ export async function openRoom(options: Partial<JwtHardeningOptions> = {}): Prom
 export function spoiledSessions(real: SessionStore, changes: Partial<SessionStore>): SessionStore {
   return {
     create: (request) => real.create(request),
+    find: (request) => real.find(request),
     rotate: (request) => real.rotate(request),
     end: (key) => real.end(key),
     endAll: (request) => real.endAll(request),

@@ -205,6 +205,36 @@ const ROWS: {
     level: 'warn',
     text: 'token.rejected requestId=request-1 handler=AccountsController.list detail="the signature does not verify" code=ERR_TOKEN_SIGNATURE',
   },
+  'session.started': {
+    event: { at, type: 'session.started', sessionId: 'session-1', carrier: 'cookie' },
+    level: 'log',
+    text: 'session.started sessionId=session-1 carrier=cookie',
+  },
+  'session.refreshed': {
+    event: { at, type: 'session.refreshed', sessionId: 'session-1', outcome: 'repeated' },
+    level: 'debug',
+    text: 'session.refreshed sessionId=session-1 outcome=repeated',
+  },
+  'session.ended': {
+    event: { at, type: 'session.ended', sessionId: 'session-1' },
+    level: 'log',
+    text: 'session.ended sessionId=session-1',
+  },
+  'session.unnotified': {
+    event: { at, type: 'session.unnotified', sessionId: 'session-1', detail: 'TypeError' },
+    level: 'warn',
+    text: 'session.unnotified sessionId=session-1 detail=TypeError',
+  },
+  'refresh.reused': {
+    event: { at, type: 'refresh.reused', sessionId: 'session-1', misuse: 'older' },
+    level: 'error',
+    text: 'refresh.reused sessionId=session-1 misuse=older',
+  },
+  'refresh.rejected': {
+    event: { at, type: 'refresh.rejected', code: 'ERR_SESSION_UNKNOWN', detail: 'no such session' },
+    level: 'warn',
+    text: 'refresh.rejected code=ERR_SESSION_UNKNOWN detail="no such session"',
+  },
   'access.denied': {
     event: { at, type: 'access.denied', detail: 'a policy', code: 'ERR_ACCESS_DENIED' },
     level: 'warn',

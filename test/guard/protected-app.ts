@@ -17,7 +17,8 @@ import { type SecurityEvent, SecurityEvents } from '../../lib/events/security-ev
 import { JwtHardeningModule } from '../../lib/jwt-hardening.module.js';
 import { Clock } from '../../lib/kernel/clock.js';
 import type { TokenClaims } from '../../lib/tokens/claims.js';
-import { type SignOptions, TokenService } from '../../lib/tokens/token.service.js';
+import type { SignOptions } from '../../lib/tokens/token-signer.js';
+import { TokenService } from '../../lib/tokens/token.service.js';
 import { type AdapterName, AUDIENCE, ISSUER } from '../support/guarded-app.js';
 import { type Answer, type RequestOptions, send, sendRaw } from '../support/http.js';
 import { TestClock } from '../support/test-clock.js';

@@ -11,6 +11,8 @@ import {
 } from '../../lib/keys/key-material.js';
 import { KeyRingService } from '../../lib/keys/key-ring.service.js';
 import { TrustedIssuers } from '../../lib/keys/remote/trusted-issuers.service.js';
+import { SessionEnds } from '../../lib/sessions/session-ends.js';
+import { SessionService } from '../../lib/sessions/session.service.js';
 import { NotCarried } from '../../lib/storage/storage.js';
 import { memoryStorage } from '../../lib/storage/memory/memory-storage.js';
 import { RevocationService } from '../../lib/revocation/revocation.service.js';
@@ -28,6 +30,7 @@ export interface Issuer {
   readonly trusted: TrustedIssuers;
   readonly revocations: RevocationService;
   readonly tokens: TokenService;
+  readonly sessions: SessionService;
 }
 
 /** @param anchors certificates, in PEM, that the servers of trusted issuers may be signed by */
@@ -46,24 +49,30 @@ export async function openIssuer(
   const trust = config.trust.map((jwks) => ({ ...jwks, ca: anchors }));
   const trusted = new TrustedIssuers(trust, clock, events);
   if (storage.revocationLog instanceof NotCarried) throw new Error('no revocation log');
+  const sessionStore = storage.sessionStore instanceof NotCarried ? null : storage.sessionStore;
+  const { issuer } = config.tokens;
   const revocations = await RevocationService.open(config.revocation, {
     log: storage.revocationLog,
     clock,
     events,
+    ...(sessionStore === null
+      ? {}
+      : { sessions: new SessionEnds(issuer, sessionStore, clock, events) }),
     withdrawKey: async (kid) => {
       if (keyRing.rotates) await keyRing.compromise(kid);
     },
   });
   const { subjects } = config;
   const standing = new TokenStanding({ revocations, subjects, allocator: null, statusLists: null });
-  return {
+  const tokens = new TokenService(config.tokens, { keyRing, trusted, standing, clock, events });
+  const sessions = new SessionService(config.sessions, {
+    store: sessionStore,
+    tokens,
+    revocations,
     clock,
     events,
-    keyRing,
-    trusted,
-    revocations,
-    tokens: new TokenService(config.tokens, { keyRing, trusted, standing, clock, events }),
-  };
+  });
+  return { clock, events, keyRing, trusted, revocations, tokens, sessions };
 }
 
 /** A new private JWK with `kid` and `alg`, as an operator would configure it. */

@@ -73,6 +73,7 @@ function rightVerbsOf(storage: MemoryStorage): Ports {
     sessionStore: {
       create: (request) => sessionStore.create(request),
       rotate: (request) => sessionStore.rotate(request),
+      find: (request) => sessionStore.find(request),
       end: (key) => sessionStore.end(key),
       endAll: (request) => sessionStore.endAll(request),
       list: (owner) => sessionStore.list(owner),

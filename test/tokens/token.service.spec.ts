@@ -13,11 +13,8 @@ import type { KeyRingService } from '../../lib/keys/key-ring.service.js';
 import { TrustedIssuers } from '../../lib/keys/remote/trusted-issuers.service.js';
 import { RESERVED_CLAIMS, TOKEN_TYPES, type TokenKind } from '../../lib/tokens/claims.js';
 import { MAX_TOKEN_LENGTH } from '../../lib/tokens/compact.js';
-import {
-  type SignedToken,
-  type SignOptions,
-  TokenService,
-} from '../../lib/tokens/token.service.js';
+import type { SignedToken, SignOptions } from '../../lib/tokens/token-signer.js';
+import { TokenService } from '../../lib/tokens/token.service.js';
 import { TokenStanding } from '../../lib/tokens/token-standing.js';
 import { VerifiedCache } from '../../lib/tokens/verified-cache.js';
 import { AUDIENCE, ISSUER } from '../support/guarded-app.js';

@@ -73,11 +73,20 @@ export class MemorySessionStore extends SessionStore {
     return verdict;
   }
 
-  async end(key: SessionKey): Promise<boolean> {
-    const now = this.#room.enter();
-    expectSessionKey(key);
-    const session = this.#owners.get(key.owner)?.get(key.id);
-    if (session?.livesAt(now) !== true) return false;
+  async find({
+    key,
+    lineage,
+  }: {
+    readonly key: SessionKey;
+    readonly lineage: string;
+  }): Promise<SessionRecord | null> {
+    const session = this.#liveSession(key);
+    return session?.isOf(lineage) === true ? session.record() : null;
+  }
+
+  async end({ lineage, ...key }: SessionKey & { readonly lineage?: string }): Promise<boolean> {
+    const session = this.#liveSession(key);
+    if (session === undefined || (lineage !== undefined && !session.isOf(lineage))) return false;
     this.#drop(session);
     return true;
   }
@@ -120,6 +129,13 @@ export class MemorySessionStore extends SessionStore {
 
   close(): void {
     this.#room.close();
+  }
+
+  #liveSession(key: SessionKey): MemorySession | undefined {
+    const now = this.#room.enter();
+    expectSessionKey(key);
+    const session = this.#owners.get(key.owner)?.get(key.id);
+    return session?.livesAt(now) === true ? session : undefined;
   }
 
   #liveSessionsOf(owner: string): readonly MemorySession[] {

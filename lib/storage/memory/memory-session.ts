@@ -77,6 +77,11 @@ export class MemorySession extends Expiring {
     return !this.#misused && now < this.expiresAt;
   }
 
+  /** Whether a token with this lineage is one of its own. */
+  isOf(lineage: string): boolean {
+    return lineage === this.#lineage;
+  }
+
   record(): SessionRecord {
     return {
       key: this.key,
@@ -102,7 +107,7 @@ export class MemorySession extends Expiring {
     now: number,
   ): RotationVerdict {
     // Who does not know the lineage only guessed the key, and must not be able to end a session.
-    if (presented.lineage !== this.#lineage || now >= this.expiresAt) return { verdict: 'unknown' };
+    if (!this.isOf(presented.lineage) || now >= this.expiresAt) return { verdict: 'unknown' };
     if (this.#misused) return { verdict: 'ended', session: this.record() };
     const misuse = this.#judge(presented, graceFor, now);
     if (misuse !== null) {

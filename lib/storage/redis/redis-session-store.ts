@@ -10,7 +10,7 @@ import type { RedisClient } from './redis-clients.js';
 import { isNothingDone, type RedisGate } from './redis-gate.js';
 import { expectName, expectText, expectWhole, LONGEST, type RedisKeys } from './redis-keys.js';
 import type { RedisReply } from './redis-reply.js';
-import { CREATE, END, END_ALL, LIST, NEWEST, ROTATE } from './session-scripts.js';
+import { CREATE, END, END_ALL, FIND, LIST, NEWEST, ROTATE } from './session-scripts.js';
 
 const MAX_DATA_BYTES = 4 * 1024;
 const MAX_DIGEST_BYTES = 1024;
@@ -104,14 +104,34 @@ export class RedisSessionStore extends SessionStore {
     return verdictFrom(reply, key);
   }
 
-  async end(key: SessionKey): Promise<boolean> {
+  async find({
+    key,
+    lineage,
+  }: {
+    readonly key: SessionKey;
+    readonly lineage: string;
+  }): Promise<SessionRecord | null> {
     expectSessionKey(key);
+    expectDigests(lineage);
+    const reply = await this.#gate.run({
+      task: 'reading a session',
+      script: FIND,
+      keys: [this.#keysOf(key)[0]],
+      args: [lineage],
+    });
+    const [record] = reply.list();
+    return record === undefined ? null : recordFrom(record, key);
+  }
+
+  async end({ lineage, ...key }: SessionKey & { readonly lineage?: string }): Promise<boolean> {
+    expectSessionKey(key);
+    expectDigests(lineage ?? null);
     const [session, index] = this.#keysOf(key);
     const reply = await this.#durable.run({
       task: 'ending a session',
       script: END,
       keys: [session, index],
-      args: [key.id],
+      args: [key.id, optional(lineage ?? null)],
     });
     return reply.flag();
   }

@@ -108,9 +108,22 @@ redis.call('PEXPIREAT', KEYS[3], digits(math.min(absolute, now + ${ENDED_FOR})))
 return {'reused', record, misuse}
 `);
 
-/** Keys: session, index. */
+/** Keys: session. Answers the record, or nothing for who does not know the lineage. */
+export const FIND = luaScript(`${RECORD}
+if redis.call('HGET', KEYS[1], 'lineage') ~= ARGV[1] then return {} end
+local now, record = store_time(), record_of(KEYS[1])
+local used, absolute, idle = tonumber(record[3]), tonumber(record[4]), tonumber(record[5])
+if absolute <= now or used + idle <= now then return {} end
+return {record}
+`);
+
+/** Keys: session, index. The lineage is asked for only where one is given. */
 export const END = luaScript(`
-redis.call('ZREM', KEYS[2], ARGV[1])
+local id, lineage = ARGV[1], ARGV[2]
+if lineage ~= '' and redis.call('HGET', KEYS[1], 'lineage') ~= string.sub(lineage, 2) then
+  return 0
+end
+redis.call('ZREM', KEYS[2], id)
 return redis.call('DEL', KEYS[1])
 `);
 

@@ -1,0 +1,122 @@
+import { StoreError } from '../kernel/errors.js';
+import { RESERVED_CLAIMS, type TokenClaims, type VerifiedClaims } from '../tokens/claims.js';
+import type { SessionFacts, StandingClaims } from '../tokens/token-standing.js';
+import { seal, type Sealing, unseal } from './sealed-text.js';
+import type { RefreshToken } from './refresh-token.js';
+import type { Carrier, SessionBinding } from './session.js';
+import type { SessionRecord } from './session-store.js';
+
+/**
+ * What the store keeps of a session besides its tokens: in clear what its owner may see in a list,
+ * and sealed under the session's own tokens whom it is for and what they may do.
+ */
+
+/** What a session was granted. It never changes. */
+export interface SessionGrant {
+  /** What each access token says, `sid` included. */
+  readonly claims: TokenClaims;
+  /** What its first token said. */
+  readonly standing: StandingClaims;
+  readonly carrier: Carrier;
+}
+
+/** What can be read without its tokens. */
+export interface SessionLabel {
+  readonly device: string | undefined;
+  readonly addressPrefix: string | undefined;
+  readonly binding: SessionBinding['kind'] | undefined;
+  readonly carrier: Carrier;
+}
+
+/** Both parts as text; short names, because there is one for each session. */
+interface SessionData {
+  readonly device?: string | undefined;
+  readonly address?: string | undefined;
+  readonly binding?: SessionBinding['kind'] | undefined;
+  readonly carrier: Carrier;
+  readonly grant: string;
+}
+
+/** What `SessionStore` takes. */
+export const MAX_DATA = 4 * 1024;
+
+/** What a session was granted by its first token, whose claims were checked. */
+export function grantOf(
+  claims: VerifiedClaims,
+  standing: StandingClaims,
+  carrier: Carrier,
+): SessionGrant {
+  const issued: readonly string[] = RESERVED_CLAIMS;
+  const granted = Object.entries(claims).filter(([name]) => !issued.includes(name));
+  return { claims: { ...Object.fromEntries(granted), sub: claims.sub }, standing, carrier };
+}
+
+export function sealGrant(token: RefreshToken, grant: SessionGrant): string {
+  return seal(Buffer.from(JSON.stringify(grant)), sealingOf(token));
+}
+
+export function writeData(label: SessionLabel, grant: string): string {
+  const { device, addressPrefix: address, binding, carrier } = label;
+  return JSON.stringify({ device, address, binding, carrier, grant } satisfies SessionData);
+}
+
+export function readLabel(record: SessionRecord): SessionLabel {
+  const { device, address: addressPrefix, binding, carrier } = readData(record);
+  return { device, addressPrefix, binding, carrier };
+}
+
+/** The same, with another device or address, for the store to replace it by. */
+export function relabel(record: SessionRecord, label: Partial<SessionLabel>): string | null {
+  const { grant } = readData(record);
+  const before = readLabel(record);
+  const after = { ...before, ...label };
+  const changed = after.device !== before.device || after.addressPrefix !== before.addressPrefix;
+  return changed ? writeData(after, grant) : null;
+}
+
+/** @throws StoreError `ERR_STORE_CORRUPT` if what is stored is not what was sealed for this session */
+export function openGrant(token: RefreshToken, record: SessionRecord): SessionGrant {
+  const plain = unseal(readData(record).grant, sealingOf(token));
+  if (plain === undefined) throw corrupt();
+  // What the seal fits was written here, by `sealGrant`.
+  return JSON.parse(plain.toString()) as SessionGrant;
+}
+
+export function factsOf(grant: SessionGrant, record: SessionRecord): SessionFacts {
+  const { claims, standing } = grant;
+  const { key, createdAt: startedAt } = record;
+  return { subject: claims.sub, sessionId: key.id, startedAt, standing };
+}
+
+function sealingOf({ key, lineage }: RefreshToken): Sealing {
+  return { secret: lineage, purpose: 'grant', context: key.id };
+}
+
+function readData({ data }: SessionRecord): SessionData {
+  let read: unknown;
+  try {
+    read = JSON.parse(data);
+  } catch (cause) {
+    throw corrupt({ cause });
+  }
+  if (!isData(read)) throw corrupt();
+  return read;
+}
+
+function isData(read: unknown): read is SessionData {
+  if (typeof read !== 'object' || read === null) return false;
+  const { device, address, binding, carrier, grant }: Partial<Record<string, unknown>> = read;
+  return (
+    typeof grant === 'string' &&
+    (carrier === 'body' || carrier === 'cookie') &&
+    [device, address, binding].every((text) => text === undefined || typeof text === 'string')
+  );
+}
+
+function corrupt(options?: ErrorOptions): StoreError {
+  return new StoreError(
+    'ERR_STORE_CORRUPT',
+    'The stored session is none of this service.',
+    options,
+  );
+}

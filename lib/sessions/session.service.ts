@@ -1,0 +1,397 @@
+import { Injectable } from '@nestjs/common';
+
+import { prefixOf } from '../binding/client-address.js';
+import { csrfDigest } from '../binding/csrf-digest.js';
+import type { SecurityEvents } from '../events/security-events.js';
+import type { Clock } from '../kernel/clock.js';
+import { ClaimError, SessionError, StoreError, TokenError } from '../kernel/errors.js';
+import type { RevocationService } from '../revocation/revocation.service.js';
+import type { TokenClaims } from '../tokens/claims.js';
+import type { PreparedToken } from '../tokens/token-signer.js';
+import type { StandingClaims } from '../tokens/token-standing.js';
+import type { TokenService } from '../tokens/token.service.js';
+import { claimsToStart, type EntitlementsOf, narrowed, renewed } from './entitlements.js';
+import {
+  csrfTokenOf,
+  newRefreshToken,
+  presented,
+  readRefreshToken,
+  type RefreshToken,
+  secretDigest,
+  successorOf,
+  writeRefreshToken,
+} from './refresh-token.js';
+import { ReuseAlarm } from './reuse-alarm.js';
+import { openSuccessor, sealSuccessor } from './sealed-successor.js';
+import type {
+  SessionInfo,
+  SessionRefresh,
+  SessionReuse,
+  SessionStart,
+  TokenPair,
+} from './session.js';
+import {
+  factsOf,
+  grantOf,
+  MAX_DATA,
+  openGrant,
+  relabel,
+  sealGrant,
+  type SessionGrant,
+  writeData,
+} from './session-grant.js';
+import { describeSession } from './session-info.js';
+import { bindingDigest, readDevice, shorter } from './session-input.js';
+import { sessionOwner } from './session-owner.js';
+import type {
+  PresentedToken,
+  RotationVerdict,
+  SessionRecord,
+  SessionStore,
+} from './session-store.js';
+
+/** The part of the configuration that sessions need. Lengths in milliseconds. */
+export interface SessionsConfig {
+  /** This service's own issuer. */
+  readonly issuer: string;
+  /** The `client_id` of sessions that name none. */
+  readonly clientId: string | null;
+  /** In seconds. */
+  readonly accessTtl: number;
+  readonly idleFor: number;
+  readonly absoluteFor: number;
+  readonly reuseGrace: number;
+  readonly entitlements: EntitlementsOf | null;
+  readonly onReuse: ((reuse: SessionReuse) => unknown) | null;
+}
+
+/** What sessions are kept and judged with. */
+export interface SessionsSurroundings {
+  /** `null` for a storage that cannot carry sessions. */
+  readonly store: SessionStore | null;
+  readonly tokens: Pick<TokenService, 'standingFor' | 'standingOf' | 'prepare'>;
+  readonly revocations: Pick<RevocationService, 'revokeSession' | 'revokeSubject'>;
+  readonly clock: Clock;
+  readonly events: SecurityEvents;
+}
+
+/**
+ * Sessions: one login on one device each, carried on by refresh tokens of which every one is good
+ * once. Two that come at the same time, or an answer that got lost, are forgiven within
+ * `sessions.reuseGrace`: the same successor is answered. Any other second use means that somebody has
+ * a copy, and ends the session and its access tokens at once.
+ *
+ * Rejections of all verbs besides their own: `StoreError`, `RevocationError` and `KeyError` while
+ * something cannot be said or done. Nothing is used up by them until the very last step.
+ */
+@Injectable()
+export class SessionService {
+  readonly #config: SessionsConfig;
+  readonly #surroundings: SessionsSurroundings;
+  readonly #alarm: ReuseAlarm;
+
+  /** @internal */
+  constructor(config: SessionsConfig, surroundings: SessionsSurroundings) {
+    this.#config = config;
+    this.#surroundings = surroundings;
+    const { clock, events } = surroundings;
+    this.#alarm = new ReuseAlarm(config.onReuse, clock, events);
+  }
+
+  /**
+   * Starts a session for somebody who was authenticated just now. Never goes on with an old one, so
+   * that who fixed a session before the login gains nothing.
+   * @param subject the `sub` of its tokens
+   * @throws ClaimError as `TokenService.sign`
+   * @throws SessionError `ERR_SESSION_REVOKED`, `ERR_SESSION_SUBJECT` if the subject was revoked while
+   * the session began, or is none of the `SubjectDirectory`
+   * @throws TypeError for lengths, bindings and labels that are none
+   */
+  async start(subject: string, start: SessionStart = {}): Promise<TokenPair> {
+    const store = this.#store();
+    const { tokens, clock, events } = this.#surroundings;
+    const { issuer } = this.#config;
+    const { carrier = 'body', binding } = start;
+    const clientId = this.#clientId(start.clientId);
+    const idleFor = shorter('idleFor', start.idleFor, this.#config.idleFor);
+    const absoluteFor = shorter('absoluteFor', start.absoluteFor, this.#config.absoluteFor);
+    const token = newRefreshToken(issuer, subject);
+    const startedAt = clock.now();
+    const claims = claimsToStart(subject, start, { sessionId: token.key.id, clientId, startedAt });
+    const label = {
+      device: readDevice(start.device),
+      addressPrefix: prefixOf(start.address ?? ''),
+      binding: binding?.kind,
+      carrier,
+    };
+    const standing = await tokens.standingFor(subject);
+    const prepared = await this.#prepare(claims, standing, {
+      csrfToken: carrier === 'cookie' ? csrfTokenOf(token) : undefined,
+      endsAt: startedAt + absoluteFor,
+    });
+    const grant = grantOf(prepared.signed.claims, standing, carrier);
+    const data = writeData(label, sealGrant(token, grant));
+    if (Buffer.byteLength(data) > MAX_DATA) {
+      throw new ClaimError('ERR_CLAIM_TOO_LARGE', 'The claims are too large for a session.');
+    }
+    const { lineage, secret } = presented(token, clientId, null);
+    const proof = bindingDigest(binding);
+    const created = { key: token.key, lineage, secret, binding: proof, data, idleFor, absoluteFor };
+    if (!(await store.create(created))) {
+      throw new StoreError('ERR_STORE_UNAVAILABLE', 'The session could not be stored.');
+    }
+    // What was revoked while it was stored did not find it there.
+    const facts = { subject, sessionId: token.key.id, startedAt, standing };
+    await this.#judged(token.key.id, () => tokens.standingOf(facts));
+    const sessionId = token.key.id;
+    events.emit({ type: 'session.started', at: this.#now(), sessionId, carrier });
+    return this.#pair(token, grant, prepared, Math.min(idleFor, absoluteFor));
+  }
+
+  /**
+   * Goes on with a session: a new access token and the next refresh token for the one presented.
+   * @throws SessionError for whatever is wrong with the token or its session; the session is over
+   * unless it is `ERR_SESSION_MALFORMED`, `ERR_SESSION_UNKNOWN` or `ERR_SESSION_SCOPE`
+   */
+  async refresh(refreshToken: string, refresh: SessionRefresh = {}): Promise<TokenPair> {
+    const store = this.#store();
+    const token = readRefreshToken(refreshToken);
+    if (token === undefined) {
+      throw this.#rejected(new SessionError('ERR_SESSION_MALFORMED', 'it is no refresh token'));
+    }
+    const shown = presented(
+      token,
+      this.#clientId(refresh.clientId),
+      bindingDigest(refresh.binding),
+    );
+    const session = await store.find(shown);
+    if (session === null) return this.#refuseUnfound(store, token, shown);
+    const grant = openGrant(token, session);
+    const prepared = await this.#renew(token, grant, session, refresh);
+    const next = successorOf(token);
+    const device = readDevice(refresh.device);
+    const prefix = prefixOf(refresh.address ?? '');
+    const verdict = await store.rotate({
+      presented: shown,
+      next: {
+        secret: secretDigest(next),
+        sealed: sealSuccessor(token, next),
+        data: relabel(session, {
+          ...(device === undefined ? {} : { device }),
+          ...(prefix === undefined ? {} : { addressPrefix: prefix }),
+        }),
+      },
+      graceFor: this.#config.reuseGrace,
+    });
+    switch (verdict.verdict) {
+      case 'rotated':
+        return this.#succeed(next, grant, prepared, verdict);
+      case 'repeated':
+        return this.#succeed(openSuccessor(token, verdict.sealed), grant, prepared, verdict);
+      default:
+        return this.#refuse(token.key.id, verdict, grant);
+    }
+  }
+
+  /** Ends a session and its access tokens, wherever they are. Harmless when repeated. */
+  async end(sessionId: string): Promise<void> {
+    await this.#surroundings.revocations.revokeSession(sessionId);
+  }
+
+  /**
+   * Ends all sessions and access tokens of a subject.
+   * @param options `except`: the `sid` of the session that goes on, with its tokens
+   */
+  async endAll(subject: string, options: { readonly except?: string } = {}): Promise<void> {
+    const { except } = options;
+    const { revocations } = this.#surroundings;
+    // A session that was to be spared and is not named would end all of them.
+    if ('except' in options && typeof except !== 'string') {
+      throw new TypeError('except is the sid of a session.');
+    }
+    await revocations.revokeSubject(
+      subject,
+      except === undefined ? {} : { except: { sessionId: except } },
+    );
+  }
+
+  /** The sessions of a subject that can go on, the one used last first. */
+  async list(subject: string): Promise<readonly SessionInfo[]> {
+    const owner = sessionOwner({ issuer: this.#config.issuer, subject });
+    const records = await this.#store().list(owner);
+    return records
+      .map(describeSession)
+      .toSorted((a, b) => Number(b.lastUsedAt) - Number(a.lastUsedAt));
+  }
+
+  /**
+   * @internal Ends the session of a refresh token (RFC 7009 §2.1); `false` if that is no token of a
+   * session of this client.
+   */
+  async revoke(refreshToken: string, clientId: string | undefined): Promise<boolean> {
+    const token = readRefreshToken(refreshToken);
+    if (token === undefined) return false;
+    const { key, lineage } = presented(token, clientId, null);
+    if ((await this.#store().find({ key, lineage })) === null) return false;
+    await this.end(key.id);
+    return true;
+  }
+
+  /** Of a session that ended by misuse the store still knows so much; of others nothing. */
+  async #refuseUnfound(
+    store: SessionStore,
+    token: RefreshToken,
+    shown: PresentedToken,
+  ): Promise<never> {
+    const next = { secret: secretDigest(successorOf(token)), sealed: '', data: null };
+    const verdict = await store.rotate({ presented: shown, next, graceFor: 0 });
+    // It was not there a moment ago, and came back by whatever miracle: nobody got its token.
+    if (verdict.verdict === 'rotated' || verdict.verdict === 'repeated')
+      await this.end(token.key.id);
+    return this.#refuse(token.key.id, verdict, undefined);
+  }
+
+  /** A new access token, made before anything is used up: what can fail has failed by then. */
+  async #renew(
+    token: RefreshToken,
+    grant: SessionGrant,
+    session: SessionRecord,
+    { scope }: SessionRefresh,
+  ): Promise<PreparedToken> {
+    const { tokens } = this.#surroundings;
+    const facts = factsOf(grant, session);
+    const standing = await this.#judged(facts.sessionId, () => tokens.standingOf(facts));
+    const claims = await this.#judged(facts.sessionId, () =>
+      renewed(grant.claims, this.#config.entitlements),
+    );
+    return this.#prepare(this.#narrowed(claims, scope), standing, {
+      csrfToken: grant.carrier === 'cookie' ? csrfTokenOf(token) : undefined,
+      endsAt: session.absoluteExpiresAt,
+    });
+  }
+
+  #narrowed(claims: TokenClaims, scope: SessionRefresh['scope']): TokenClaims {
+    try {
+      return narrowed(claims, scope);
+    } catch (error) {
+      throw error instanceof SessionError ? this.#rejected(error) : error;
+    }
+  }
+
+  /** What speaks against a session ends it. */
+  async #judged<T>(sessionId: string, judge: () => Promise<T>): Promise<T> {
+    try {
+      return await judge();
+    } catch (error) {
+      const refusal = refusalOf(error);
+      if (refusal === undefined) throw error;
+      await this.end(sessionId);
+      throw this.#rejected(refusal, sessionId);
+    }
+  }
+
+  #succeed(
+    token: RefreshToken,
+    grant: SessionGrant,
+    prepared: PreparedToken,
+    { verdict, session }: Extract<RotationVerdict, { readonly verdict: 'rotated' | 'repeated' }>,
+  ): TokenPair {
+    const { key, idleFor, absoluteExpiresAt, lastUsedAt } = session;
+    const at = this.#now();
+    this.#surroundings.events.emit({
+      type: 'session.refreshed',
+      at,
+      sessionId: key.id,
+      outcome: verdict,
+    });
+    const lasts = Math.min(idleFor, absoluteExpiresAt - lastUsedAt);
+    return this.#pair(token, grant, prepared, lasts);
+  }
+
+  async #refuse(
+    sessionId: string,
+    verdict: RotationVerdict,
+    grant: SessionGrant | undefined,
+  ): Promise<never> {
+    if (verdict.verdict === 'reused') {
+      // Said once by the store, so it is passed on before anything else can fail.
+      this.#alarm.raise(verdict, grant);
+      await this.end(sessionId);
+      throw new SessionError('ERR_SESSION_REUSED', `it was used before: ${verdict.misuse}`);
+    }
+    if (verdict.verdict === 'ended') {
+      // Who noticed the misuse may have died before its access tokens did.
+      await this.end(sessionId);
+      const detail = 'its session was ended by misuse';
+      throw this.#rejected(new SessionError('ERR_SESSION_ENDED', detail), sessionId);
+    }
+    throw this.#rejected(new SessionError('ERR_SESSION_UNKNOWN', 'there is no such session'));
+  }
+
+  async #prepare(
+    claims: TokenClaims,
+    standing: StandingClaims,
+    { csrfToken, endsAt }: { readonly csrfToken: string | undefined; readonly endsAt: number },
+  ): Promise<PreparedToken> {
+    const { tokens, clock } = this.#surroundings;
+    const remaining = Math.floor((endsAt - clock.now()) / 1000);
+    if (remaining < 1) throw this.#rejected(new SessionError('ERR_SESSION_UNKNOWN', 'it ends now'));
+    const csrf = csrfToken === undefined ? {} : { csrf: csrfDigest(csrfToken) };
+    // No access token outlives its session.
+    const ttl = remaining < this.#config.accessTtl ? { ttl: `${remaining}s` as const } : {};
+    return tokens.prepare(claims, { ...standing, ...csrf }, ttl);
+  }
+
+  #pair(
+    token: RefreshToken,
+    { carrier }: SessionGrant,
+    { signed, announce }: PreparedToken,
+    lasts: number,
+  ): TokenPair {
+    announce();
+    const { sub: subject, scope = '' } = signed.claims;
+    return {
+      accessToken: signed.token,
+      tokenType: 'Bearer',
+      expiresIn: signed.expiresIn,
+      refreshToken: writeRefreshToken(token),
+      refreshExpiresIn: Math.floor(lasts / 1000),
+      scope,
+      subject,
+      sessionId: token.key.id,
+      carrier,
+      csrfToken: carrier === 'cookie' ? csrfTokenOf(token) : undefined,
+    };
+  }
+
+  #clientId(given: string | undefined): string | undefined {
+    return given ?? this.#config.clientId ?? undefined;
+  }
+
+  #store(): SessionStore {
+    const { store } = this.#surroundings;
+    if (store === null) throw new TypeError('The configured storage carries no sessions.');
+    return store;
+  }
+
+  #rejected(error: SessionError, sessionId?: string): SessionError {
+    const { code, detail } = error;
+    const ended = sessionId === undefined ? {} : { sessionId };
+    const at = this.#now();
+    this.#surroundings.events.emit({ type: 'refresh.rejected', at, ...ended, code, detail });
+    return error;
+  }
+
+  #now(): Date {
+    return new Date(this.#surroundings.clock.now());
+  }
+}
+
+/** What speaks for good against a session; `undefined` for what only cannot be said now. */
+function refusalOf(error: unknown): SessionError | undefined {
+  if (error instanceof SessionError) return error;
+  if (!(error instanceof TokenError)) return undefined;
+  const { code, detail } = error;
+  const isSubject = code === 'ERR_TOKEN_SUBJECT';
+  return new SessionError(isSubject ? 'ERR_SESSION_SUBJECT' : 'ERR_SESSION_REVOKED', detail);
+}

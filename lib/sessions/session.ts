@@ -1,0 +1,116 @@
+import type { Duration } from '../kernel/duration.js';
+import type { ClaimInput } from '../tokens/claims.js';
+import type { Misuse } from './session-store.js';
+
+/** What a sender proved besides its token, such as the thumbprint of a key it holds. */
+export interface SessionBinding {
+  readonly kind: 'dpop' | 'mtls' | 'fingerprint' | 'cookie';
+  /** 1 to 1024 characters; only a digest is kept. */
+  readonly value: string;
+}
+
+/** What the subject of a session may do. */
+export interface Entitlements {
+  /** As a list or as RFC 6749 §3.3 text. @defaultValue none */
+  readonly scope?: string | readonly string[];
+  readonly roles?: readonly string[];
+  readonly permissions?: readonly string[];
+  /** Other claims of its access tokens: JSON, neither secret nor personal. */
+  readonly claims?: Readonly<Record<string, ClaimInput | undefined>>;
+}
+
+/** What a session begins with. */
+export interface SessionStart extends Entitlements {
+  /** The client its tokens are issued to (RFC 9068 §2.2). @defaultValue `tokens.clientId` */
+  readonly clientId?: string;
+  /** When the user authenticated; never changed by a refresh. @defaultValue now */
+  readonly authTime?: Date;
+  /** How strongly (OpenID Connect Core §2). */
+  readonly acr?: string;
+  /** By what (RFC 8176). */
+  readonly amr?: readonly string[];
+  /** What the user will know the device by, at most 200 characters, such as `Firefox on Linux`. */
+  readonly device?: string;
+  /** The client's address. Only its prefix is kept: /24 of IPv4, /48 of IPv6. */
+  readonly address?: string;
+  /** What each refresh has to prove again. @defaultValue nothing */
+  readonly binding?: SessionBinding;
+  /**
+   * Whether tokens travel in bodies and headers or in cookies. Those in cookies come with a CSRF
+   * token, and their access tokens say so.
+   * @defaultValue `'body'`
+   */
+  readonly carrier?: Carrier;
+  /** Shorter than `sessions.idleFor`. @defaultValue `sessions.idleFor` */
+  readonly idleFor?: Duration;
+  /** Shorter than `sessions.absoluteFor`. @defaultValue `sessions.absoluteFor` */
+  readonly absoluteFor?: Duration;
+}
+
+/** What a refresh is asked with, besides its token. */
+export interface SessionRefresh {
+  /**
+   * A part of the session's scope, for the new access token alone (RFC 6749 §6).
+   * @defaultValue the session's
+   */
+  readonly scope?: string | readonly string[];
+  /** The client that asks. @defaultValue `tokens.clientId` */
+  readonly clientId?: string;
+  /** As in `SessionStart`. @defaultValue as it was */
+  readonly device?: string;
+  readonly address?: string;
+  /** What the sender proved; has to equal what the session began with. */
+  readonly binding?: SessionBinding;
+}
+
+export type Carrier = 'body' | 'cookie';
+
+/** What a client gets for a login or a refresh (RFC 6749 §5.1). */
+export interface TokenPair {
+  readonly accessToken: string;
+  readonly tokenType: 'Bearer';
+  /** Seconds until the access token expires. */
+  readonly expiresIn: number;
+  readonly refreshToken: string;
+  /** Seconds until the refresh token expires unless it is used. */
+  readonly refreshExpiresIn: number;
+  /** Of this access token; scope tokens with a space between. */
+  readonly scope: string;
+  readonly subject: string;
+  readonly sessionId: string;
+  readonly carrier: Carrier;
+  /** For the header of requests whose access token comes in a cookie; the same for the whole session. */
+  readonly csrfToken: string | undefined;
+}
+
+/** A session as its owner may see it. No token, and nothing a token could be made of. */
+export interface SessionInfo {
+  /** The `sid` of its tokens. */
+  readonly sessionId: string;
+  readonly device: string | undefined;
+  readonly createdAt: Date;
+  /** When it was last refreshed, or started. */
+  readonly lastUsedAt: Date;
+  /** When it ends unless it is used. */
+  readonly expiresAt: Date;
+  /** Of the address it was last used from, such as `192.0.2.0/24`. */
+  readonly addressPrefix: string | undefined;
+  readonly binding: SessionBinding['kind'] | 'none';
+  readonly carrier: Carrier;
+}
+
+/** Which session the entitlements of are asked for. */
+export interface SessionReference {
+  readonly subject: string;
+  readonly sessionId: string;
+  readonly clientId: string | undefined;
+}
+
+/** A refresh token was used that should not have been any more: somebody has a copy. */
+export interface SessionReuse extends SessionReference {
+  readonly misuse: Misuse;
+  readonly device: string | undefined;
+  /** Of the address the session was last used from. */
+  readonly addressPrefix: string | undefined;
+  readonly startedAt: Date;
+}
