@@ -26,7 +26,7 @@ export interface CookieAnswer {
 /** Fastify's answer keeps Node's, on which middleware leaves its cookies. */
 interface CookieResponse {
   readonly raw?: {
-    getHeader(name: string): unknown;
+    getHeader(name: string): string | number | readonly string[] | undefined;
     removeHeader(name: string): void;
   };
 }
