@@ -4,13 +4,14 @@ import { prefixOf } from '../binding/client-address.js';
 import { csrfDigest } from '../binding/csrf-digest.js';
 import type { SecurityEvents } from '../events/security-events.js';
 import type { Clock } from '../kernel/clock.js';
-import { ClaimError, SessionError, StoreError, TokenError } from '../kernel/errors.js';
+import { ClaimError, SessionError, StoreError } from '../kernel/errors.js';
 import type { RevocationService } from '../revocation/revocation.service.js';
 import type { TokenClaims } from '../tokens/claims.js';
 import type { PreparedToken } from '../tokens/token-signer.js';
 import type { StandingClaims } from '../tokens/token-standing.js';
 import type { TokenService } from '../tokens/token.service.js';
 import { claimsToStart, type EntitlementsOf, narrowed, renewed } from './entitlements.js';
+import type { PromisedSession } from './promised-session.js';
 import {
   csrfTokenOf,
   newRefreshToken,
@@ -43,6 +44,7 @@ import {
 import { describeSession } from './session-info.js';
 import { bindingDigest, readDevice, shorter } from './session-input.js';
 import { sessionOwner } from './session-owner.js';
+import { refusalOf } from './session-refusal.js';
 import type {
   PresentedToken,
   RotationVerdict,
@@ -107,7 +109,16 @@ export class SessionService {
    * the session began, or is none of the `SubjectDirectory`
    * @throws TypeError for lengths, bindings and labels that are none
    */
-  async start(subject: string, start: SessionStart = {}): Promise<TokenPair> {
+  start(subject: string, start: SessionStart = {}): Promise<TokenPair> {
+    return this.begin(subject, start, {});
+  }
+
+  /** @internal As `start`, where part of it was decided before. */
+  async begin(
+    subject: string,
+    start: SessionStart,
+    promised: Partial<PromisedSession>,
+  ): Promise<TokenPair> {
     const store = this.#store();
     const { tokens, clock, events } = this.#surroundings;
     const { issuer } = this.#config;
@@ -115,8 +126,7 @@ export class SessionService {
     const clientId = this.#clientId(start.clientId);
     const idleFor = shorter('idleFor', start.idleFor, this.#config.idleFor);
     const absoluteFor = shorter('absoluteFor', start.absoluteFor, this.#config.absoluteFor);
-    const token = newRefreshToken(issuer, subject);
-    const startedAt = clock.now();
+    const { token = newRefreshToken(issuer, subject), startedAt = clock.now() } = promised;
     const claims = claimsToStart(subject, start, { sessionId: token.key.id, clientId, startedAt });
     const label = {
       device: readDevice(start.device),
@@ -124,7 +134,7 @@ export class SessionService {
       binding: binding?.kind,
       carrier,
     };
-    const standing = await tokens.standingFor(subject);
+    const standing = promised.standing ?? (await tokens.standingFor(subject));
     const prepared = await this.#prepare(claims, standing, {
       csrfToken: carrier === 'cookie' ? csrfTokenOf(token) : undefined,
       endsAt: startedAt + absoluteFor,
@@ -137,6 +147,7 @@ export class SessionService {
     const { lineage, secret } = presented(token, clientId, null);
     const proof = bindingDigest(binding);
     const created = { key: token.key, lineage, secret, binding: proof, data, idleFor, absoluteFor };
+    await promised.claim?.();
     if (!(await store.create(created))) {
       throw new StoreError('ERR_STORE_UNAVAILABLE', 'The session could not be stored.');
     }
@@ -385,13 +396,4 @@ export class SessionService {
   #now(): Date {
     return new Date(this.#surroundings.clock.now());
   }
-}
-
-/** What speaks for good against a session; `undefined` for what only cannot be said now. */
-function refusalOf(error: unknown): SessionError | undefined {
-  if (error instanceof SessionError) return error;
-  if (!(error instanceof TokenError)) return undefined;
-  const { code, detail } = error;
-  const isSubject = code === 'ERR_TOKEN_SUBJECT';
-  return new SessionError(isSubject ? 'ERR_SESSION_SUBJECT' : 'ERR_SESSION_REVOKED', detail);
 }
