@@ -58,6 +58,14 @@ export type { PolicyFunction, PolicyInput } from './guard/decorators.js';
 export { RouteAudit } from './guard/route-audit.js';
 export type { AuditedRoute } from './guard/route-audit.js';
 
+export { ClientAddress } from './binding/client-address.js';
+export type { ConnectedRequest, ConnectedSocket } from './binding/client-address.js';
+export { SessionAnswers } from './transport/session-answers.service.js';
+export { SessionCookies } from './transport/session-cookies.service.js';
+export type { CookieAnswer } from './transport/session-cookies.service.js';
+export type { HttpRequest } from './guard/credentials.js';
+export type { SessionCookieOptions, TransportOptions } from './config/transport-options.js';
+
 export { SecurityEvents } from './events/security-events.js';
 export type { SecurityEvent, SecurityEventType } from './events/security-events.js';
 

@@ -1,6 +1,13 @@
 import { type DynamicModule, Module, type Provider, type Type } from '@nestjs/common';
-import { APP_GUARD, DiscoveryModule, DiscoveryService, MetadataScanner } from '@nestjs/core';
+import {
+  APP_GUARD,
+  DiscoveryModule,
+  DiscoveryService,
+  HttpAdapterHost,
+  MetadataScanner,
+} from '@nestjs/core';
 
+import { ClientAddress } from './binding/client-address.js';
 import { nodeEnv } from './config/environment.js';
 import { resolveConfig, type ResolvedConfig } from './config/resolve-config.js';
 import { publishedStatusLists } from './config/resolve-status-lists.js';
@@ -15,6 +22,7 @@ import { SecurityEvents } from './events/security-events.js';
 import { AuthGuard } from './guard/auth.guard.js';
 import { Public } from './guard/decorators.js';
 import { MessageFence } from './guard/message-fence.js';
+import { RequestTransport } from './guard/request-transport.js';
 import { RouteAudit, type RouteAuditConfig } from './guard/route-audit.js';
 import {
   type ASYNC_OPTIONS_TYPE,
@@ -41,6 +49,9 @@ import { StorageHealth } from './storage/storage-health.service.js';
 import { TokenService } from './tokens/token.service.js';
 import { TokenStanding } from './tokens/token-standing.js';
 import type { VerifiedToken } from './tokens/verified-token.js';
+import { HttpTransport } from './transport/http-transport.js';
+import { SessionAnswers } from './transport/session-answers.service.js';
+import { SessionCookies } from './transport/session-cookies.service.js';
 
 /** The configuration after all checks. */
 const CONFIG = Symbol('nest-jwt-hardening:config');
@@ -170,6 +181,23 @@ const SERVICES: Provider[] = [
     },
     inject: [CONFIG, TokenService, RevocationService, Clock, SecurityEvents],
   },
+  {
+    provide: RequestTransport,
+    useFactory: ({ transport }: ResolvedConfig) => new HttpTransport(transport),
+    inject: [CONFIG],
+  },
+  {
+    provide: ClientAddress,
+    useFactory: ({ transport }: ResolvedConfig) => new ClientAddress(transport.trustedProxies),
+    inject: [CONFIG],
+  },
+  {
+    provide: SessionCookies,
+    useFactory: ({ transport }: ResolvedConfig, host: HttpAdapterHost) =>
+      new SessionCookies(transport, host),
+    inject: [CONFIG, HttpAdapterHost],
+  },
+  SessionAnswers,
   {
     provide: TokenEndpoints,
     useFactory: (
@@ -331,6 +359,10 @@ function assemble(
       RevocationService,
       TokenService,
       SessionService,
+      RequestTransport,
+      ClientAddress,
+      SessionCookies,
+      SessionAnswers,
       StatusListReader,
       EmergencyService,
       StorageHealth,

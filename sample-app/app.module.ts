@@ -8,6 +8,7 @@ import { RevocationsController } from './admin/revocations.controller.js';
 import { UsersController } from './admin/users.controller.js';
 import { AuthController } from './auth/auth.controller.js';
 import { PasswordController } from './auth/password.controller.js';
+import { SessionsController } from './auth/sessions.controller.js';
 import { HealthController } from './health/health.controller.js';
 import { MetricsController } from './health/metrics.controller.js';
 import { ErrorFilter } from './http/error.filter.js';
@@ -25,6 +26,7 @@ const OAUTH_PATHS = {
   controllers: [
     AuthController,
     PasswordController,
+    SessionsController,
     MeController,
     AccountsController,
     UsersController,

@@ -30,10 +30,18 @@ async function start(): Promise<void> {
   else process.stdout.write(banner(url));
 }
 
+/** The variables behind options that are only checked when the application is put together. */
+const VARIABLES: ReadonlyMap<string, string> = new Map([
+  ['transport.origins', 'ALLOWED_ORIGINS'],
+  ['transport.trustedProxies', 'TRUST_PROXY'],
+]);
+
 /** What the operator can fix, a line each; `undefined` for what only we can. */
 function explain(error: unknown): string | undefined {
   if (error instanceof ConfigError) {
-    const lines = error.problems.map(({ path, problem, fix }) => `  ${path}: ${problem}. ${fix}.`);
+    const lines = error.problems.map(
+      ({ path, problem, fix }) => `  ${VARIABLES.get(path) ?? path}: ${problem}. ${fix}.`,
+    );
     return ['ledger cannot start:', ...lines].join('\n');
   }
   if (error instanceof KeyError || error instanceof RevocationError) {

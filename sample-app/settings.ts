@@ -7,6 +7,7 @@ import {
   type JwtHardeningOptions,
   memoryStorage,
   type Storage,
+  type TransportOptions,
 } from 'nest-jwt-hardening';
 import { optionsFromEnvironment } from 'nest-jwt-hardening/config';
 import { redisStorage } from 'nest-jwt-hardening/redis';
@@ -37,8 +38,13 @@ export async function readSettings(env: Environment): Promise<Settings> {
   const logFormat = readChoice(env, problems, 'LOG_FORMAT', ['pretty', 'json']);
   const storage = readStorage(env, problems);
   const client = readClient(env, problems);
+  const transport = {
+    cookies: {},
+    ...readOrigins(env),
+    trustedProxies: readProxies(env),
+  };
   const jwt = await readJwtOptions(
-    { storage, clients: [client] },
+    { storage, clients: [client], transport },
     { JWT_ISSUER: `http://localhost:${port}`, JWT_AUDIENCE: 'ledger-api', ...env },
     problems,
   );
@@ -85,11 +91,30 @@ function readClient(env: Environment, problems: ConfigProblem[]): ClientOptions 
   };
 }
 
+/** Whose pages may use the cookies; without a list, those of this service. */
+function readOrigins(env: Environment): Pick<TransportOptions, 'origins'> {
+  const [first, ...others] = listIn(env['ALLOWED_ORIGINS']);
+  return first === undefined ? {} : { origins: [first, ...others] };
+}
+
+/** `1` and `true` stand for a proxy on this machine, where alone the demo listens. */
+function readProxies(env: Environment): readonly string[] {
+  const list = listIn(env['TRUST_PROXY']);
+  return list.map((proxy) => (proxy === '1' || proxy === 'true' ? 'loopback' : proxy));
+}
+
+function listIn(text = ''): readonly string[] {
+  return text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+}
+
 async function readJwtOptions(
   {
     storage,
-    clients,
-  }: { readonly storage: Storage | undefined; readonly clients: readonly ClientOptions[] },
+    ...own
+  }: Pick<JwtHardeningOptions, 'clients' | 'transport'> & { readonly storage: Storage | undefined },
   env: Environment,
   problems: ConfigProblem[],
 ): Promise<JwtHardeningOptions | undefined> {
@@ -97,7 +122,7 @@ async function readJwtOptions(
     const options = await optionsFromEnvironment(env);
     // RFC 9068 §2.2: an access token names the client it was issued to.
     const tokens = { ...options.tokens, clientId: CLIENT_ID, requiredClaims: ['client_id'] };
-    return storage === undefined ? undefined : { ...options, tokens, clients, storage };
+    return storage === undefined ? undefined : { ...options, ...own, tokens, storage };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     problems.push(...error.problems);

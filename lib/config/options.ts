@@ -8,6 +8,7 @@ import type { Storage } from '../storage/storage.js';
 import type { ClientOptions } from './client-options.js';
 import type { SessionsOptions } from './session-options.js';
 import type { StatusListsOptions, TrustedStatusListsOptions } from './resolve-status-lists.js';
+import type { TransportOptions } from './transport-options.js';
 
 /**
  * What an application writes. Everything but `issuer` and `audience` has a default that is safe;
@@ -42,6 +43,9 @@ export interface JwtHardeningOptions {
 
   /** How long logins last, and what a refresh asks for. */
   readonly sessions?: SessionsOptions;
+
+  /** Cookies, https, and the proxies in front of this service. */
+  readonly transport?: TransportOptions;
 
   /**
    * Where state is kept: `memoryStorage()`, `redisStorage()`, `cacheManagerStorage()`, or your own.

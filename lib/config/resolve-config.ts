@@ -11,6 +11,7 @@ import type { StatusListIssuer } from '../status-list/status-list-reader.js';
 import type { Storage } from '../storage/storage.js';
 import { isIdentifier } from '../tokens/claims.js';
 import type { TokensConfig } from '../tokens/token.service.js';
+import type { TransportConfig } from '../transport/transport-config.js';
 import { OptionReader } from './option-reader.js';
 import type { JwtHardeningOptions } from './options.js';
 import { readClients } from './resolve-clients.js';
@@ -18,6 +19,7 @@ import { readDerivationPeriod, readKeys } from './resolve-keys.js';
 import { readSessions } from './resolve-sessions.js';
 import { readStatusLists, type StatusListSettings } from './resolve-status-lists.js';
 import { checkCarried, readOutage, readStorage } from './resolve-storage.js';
+import { readTransport } from './resolve-transport.js';
 import { readTrust } from './resolve-trust.js';
 import { DAY, HOUR, MINUTE, SECOND } from './units.js';
 
@@ -31,6 +33,7 @@ export interface ResolvedConfig {
   readonly revocation: RevocationConfig;
   readonly subjects: SubjectDirectory | null;
   readonly sessions: SessionsConfig;
+  readonly transport: TransportConfig;
   readonly endpoints: TokenEndpointsConfig;
   readonly statusLists: StatusListSettings;
   /** The other issuers whose status lists are read. */
@@ -50,6 +53,7 @@ const OPTIONS: readonly (keyof JwtHardeningOptions)[] = [
   'outage',
   'subjects',
   'sessions',
+  'transport',
   'clients',
   'statusLists',
   'trust',
@@ -92,6 +96,7 @@ async function resolve(reader: OptionReader, nodeEnv: string | undefined): Promi
   const outage = readOutage(reader);
   const subjects = readSubjects(reader);
   const sessions = readSessions(reader, storage);
+  const transport = readTransport(reader, { issuer, nodeEnv });
   const clients = await readClients(reader, storage);
   const { leeway } = tokens;
   const keys = await readKeys(reader, { profile, issuer, leeway, nodeEnv, storage, outage });
@@ -144,6 +149,7 @@ async function resolve(reader: OptionReader, nodeEnv: string | undefined): Promi
       clientId: tokens.clientId,
       accessTtl: tokens.accessTtl / SECOND,
     }),
+    transport,
     endpoints: Object.freeze({ issuer, leeway: leeway / SECOND, clients }),
     statusLists,
     statusListIssuers: Object.freeze(trust.statusLists),

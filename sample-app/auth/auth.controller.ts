@@ -1,74 +1,118 @@
-import { randomBytes } from 'node:crypto';
-
-import { Body, Controller, HttpCode, Logger, Post, UnauthorizedException } from '@nestjs/common';
 import {
-  Clock,
+  Body,
+  Controller,
+  HttpCode,
+  Logger,
+  Post,
+  Req,
+  Res,
+  UnauthorizedException,
+  UseInterceptors,
+} from '@nestjs/common';
+import {
+  ClientAddress,
+  type ConnectedRequest,
+  type CookieAnswer,
   CurrentToken,
+  type HttpRequest,
   Public,
   RevocationService,
-  TokenService,
+  SessionAnswers,
+  SessionCookies,
+  SessionService,
+  type TokenPair,
   type VerifiedToken,
 } from 'nest-jwt-hardening';
 
 import { RequestId } from '../http/request-id.js';
 import { UserDirectory } from '../users/user-directory.js';
-import { readCredentials } from './credentials.js';
+import { readCredentials, readRefresh } from './credentials.js';
+import { deviceLabel } from './device-label.js';
+import { type TokenAnswer, tokenAnswer } from './token-answer.js';
 
-/** RFC 6749 §5.1. */
-interface TokenAnswer {
-  readonly access_token: string;
-  readonly token_type: 'Bearer';
-  /** Seconds. */
-  readonly expires_in: number;
-  readonly scope: string;
-}
+type LoginRequest = HttpRequest & ConnectedRequest;
 
+/** Logging in and out, by password; tokens travel in bodies or in cookies, as the client wants. */
+@UseInterceptors(SessionAnswers)
 @Controller('auth')
 export class AuthController {
   readonly #logger = new Logger('Auth');
 
   constructor(
     private readonly users: UserDirectory,
-    private readonly tokens: TokenService,
+    private readonly sessions: SessionService,
+    private readonly cookies: SessionCookies,
     private readonly revocations: RevocationService,
-    private readonly clock: Clock,
+    private readonly addresses: ClientAddress,
   ) {}
 
   @Public()
   @Post('login')
   @HttpCode(200)
-  async login(@Body() body: unknown, @RequestId() requestId: string): Promise<TokenAnswer> {
-    const { username, password } = readCredentials(body);
+  async login(
+    @Req() request: LoginRequest,
+    @Res({ passthrough: true }) response: object,
+    @Body() body: unknown,
+    @RequestId() requestId: string,
+  ): Promise<TokenAnswer | CookieAnswer> {
+    const { username, password, transport } = readCredentials(body);
+    // Another site must not log its visitors in as somebody else.
+    if (transport === 'cookie') this.cookies.assertSameOrigin(request);
     const authentication = await this.users.authenticate(username, password);
     if (authentication === undefined) throw this.#refuse(requestId);
     const { user } = authentication;
-    const { token, expiresIn } = await this.tokens.sign({
-      sub: user.name,
+    const pair = await this.sessions.start(user.name, {
       scope: user.scopes,
       roles: user.roles,
-      // A login starts a session of its own: nothing from before it is taken over.
-      sid: randomBytes(24).toString('base64url'),
-      auth_time: Math.floor(this.clock.now() / 1000),
       amr: ['pwd'], // RFC 8176
+      carrier: transport,
+      ...this.#senderOf(request),
     });
-    // A token that was signed while the password changed is newer than the end of all older ones.
-    if (!authentication.stillHolds()) throw this.#refuse(requestId);
-    return {
-      access_token: token,
-      token_type: 'Bearer',
-      expires_in: expiresIn,
-      scope: user.scopes.join(' '),
-    };
+    // A session that was started while the password changed is younger than the end of all older ones.
+    if (!authentication.stillHolds()) {
+      await this.sessions.end(pair.sessionId);
+      throw this.#refuse(requestId);
+    }
+    return this.#answer(response, pair);
+  }
+
+  /** A refusal leaves cookies alone: another tab may have got new ones in the meantime. */
+  @Public()
+  @Post('refresh')
+  @HttpCode(200)
+  async refresh(
+    @Req() request: LoginRequest,
+    @Res({ passthrough: true }) response: object,
+    @Body() body: unknown,
+  ): Promise<TokenAnswer | CookieAnswer> {
+    const refreshToken = this.cookies.readRefreshToken(request) ?? readRefresh(body);
+    const pair = await this.sessions.refresh(refreshToken, this.#senderOf(request));
+    return this.#answer(response, pair);
   }
 
   /** When it is answered, no token of the session is accepted here; elsewhere within a second. */
   @Post('logout')
   @HttpCode(204)
-  async logout(@CurrentToken() token: VerifiedToken): Promise<void> {
+  async logout(
+    @CurrentToken() token: VerifiedToken,
+    @Res({ passthrough: true }) response: object,
+  ): Promise<void> {
     const { issuer, sessionId, tokenId, expiresAt } = token;
     if (sessionId !== undefined) await this.revocations.revokeSession(sessionId, { issuer });
     // A token of another service need not belong to a session: then it ends alone.
     else await this.revocations.revokeToken(tokenId, expiresAt, { issuer });
+    this.cookies.clear(response);
+  }
+
+  #answer(response: object, pair: TokenPair): TokenAnswer | CookieAnswer {
+    return pair.carrier === 'cookie' ? this.cookies.write(response, pair) : tokenAnswer(pair);
+  }
+
+  #senderOf(request: LoginRequest): { readonly device: string; readonly address?: string } {
+    const { 'user-agent': userAgent } = request.headers;
+    const device = deviceLabel(typeof userAgent === 'string' ? userAgent : undefined);
+    const address = this.addresses.addressOf(request);
+    return address === undefined ? { device } : { device, address };
   }
 
   #refuse(requestId: string): UnauthorizedException {

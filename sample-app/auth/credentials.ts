@@ -1,8 +1,12 @@
-import { isText, malformed, readMembers } from '../http/json-body.js';
+import type { Carrier } from 'nest-jwt-hardening';
+
+import { isText, malformed, namesIn, readMembers } from '../http/json-body.js';
 
 export interface Credentials {
   readonly username: string;
   readonly password: string;
+  /** How the tokens are to travel. */
+  readonly transport: Carrier;
 }
 
 /** What the holder of a token sends to get another password. */
@@ -11,14 +15,24 @@ export interface PasswordChange {
   readonly newPassword: string;
 }
 
-const MAX_LENGTH = { username: 64, password: 256 } as const;
+const MAX_LENGTH = { username: 64, password: 256, refreshToken: 1024 } as const;
 
 export function readCredentials(body: unknown): Credentials {
-  const { username, password } = readMembers(body, ['username', 'password']);
+  const chooses = namesIn(body).includes('transport');
+  const names = ['username', 'password', ...(chooses ? (['transport'] as const) : [])] as const;
+  const { username, password, transport = 'body' } = readMembers(body, names);
   if (!isText(username, MAX_LENGTH.username) || !isText(password, MAX_LENGTH.password)) {
     throw malformed();
   }
-  return { username, password };
+  if (transport !== 'body' && transport !== 'cookie') throw malformed();
+  return { username, password, transport };
+}
+
+/** The refresh token in a body. */
+export function readRefresh(body: unknown): string {
+  const { refresh_token } = readMembers(body, ['refresh_token']);
+  if (!isText(refresh_token, MAX_LENGTH.refreshToken)) throw malformed();
+  return refresh_token;
 }
 
 export function readPasswordChange(body: unknown): PasswordChange {
