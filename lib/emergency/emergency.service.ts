@@ -6,7 +6,6 @@ import { withDeadline } from '../kernel/deadline.js';
 import { KeyError, StoreError } from '../kernel/errors.js';
 import type { KeyRingService } from '../keys/key-ring.service.js';
 import type { RevocationService } from '../revocation/revocation.service.js';
-import { sessionOwner } from '../sessions/session-owner.js';
 import {
   type EmergencyStep,
   type Incident,
@@ -21,10 +20,7 @@ import { IncidentError } from './incident-error.js';
 /** What an emergency is dealt with by. */
 export interface EmergencySurroundings extends CountingSources {
   readonly keyRing: Pick<KeyRingService, 'compromise' | 'keys' | 'rotates'>;
-  readonly revocations: Pick<
-    RevocationService,
-    'revokeAll' | 'revokeKey' | 'revokeSession' | 'revokeSubject'
-  >;
+  readonly revocations: Pick<RevocationService, 'revokeAll' | 'revokeKey' | 'revokeSubject'>;
   readonly clock: Clock;
   readonly events: SecurityEvents;
 }
@@ -38,9 +34,6 @@ interface Step {
 /** Milliseconds until a step counts as failed. It goes on by itself, and is harmless when repeated. */
 const STEP_WITHIN = 30_000;
 
-/** Sessions revoked at a time. */
-const AT_ONCE = 16;
-
 const CODE = /^ERR_[A-Z_]{1,60}$/;
 
 /**
@@ -48,8 +41,8 @@ const CODE = /^ERR_[A-Z_]{1,60}$/;
  * order that leaves no gap, recorded as one event `incident.executed`.
  *
  * `badDeployment` and `everything` end no session in the store, where sessions can only be found by
- * their owner. Their tokens die; and so that they get no new ones, the revocation is kept for 399 days
- * and is to be asked for (`RevocationService`) by whatever refreshes a session.
+ * their owner. Their tokens die; and so that they get no new ones, the revocation is kept for 399 days,
+ * longer than any session, and `SessionService.refresh` asks for it.
  */
 @Injectable()
 export class EmergencyService {
@@ -113,7 +106,7 @@ export class EmergencyService {
       case 'leakedKey':
         return this.#stepsForKey(incident.kid);
       case 'stolenAccount':
-        return this.#stepsForSubject(incident.sub);
+        return [{ name: 'revokeSubject', take: () => revocations.revokeSubject(incident.sub) }];
       case 'badDeployment': {
         const { before } = incident;
         return [{ name: 'revokeBefore', take: () => revocations.revokeAll({ before }) }];
@@ -135,58 +128,6 @@ export class EmergencyService {
       { name: 'revokeKey', take: () => revocations.revokeKey(kid) },
       { name: 'replaceConfiguredKey', take: expectReplaced },
     ];
-  }
-
-  /**
-   * The subject first, which stops what is in use now. A refresh that is under way can still issue a
-   * token that is younger than that, but not one of another session; so each session is revoked too,
-   * before its end, because the store's answer to that can be lost.
-   */
-  #stepsForSubject(subject: string): readonly Step[] {
-    const { issuer, revocations, sessions } = this.#surroundings;
-    const revokeSubject: Step = {
-      name: 'revokeSubject',
-      take: () => revocations.revokeSubject(subject),
-    };
-    if (sessions === null) return [revokeSubject];
-    const owner = sessionOwner({ issuer, subject });
-    const revoked = new Set<string>();
-    const revokeListed = async (): Promise<void> => {
-      const listed = await sessions.list(owner);
-      await this.#revokeSessions(
-        listed.map(({ key }) => key.id),
-        revoked,
-      );
-    };
-    const end = async (): Promise<void> => {
-      const ended = await sessions.endAll({ owner, except: null });
-      // Those among them that were started after the others were listed.
-      await this.#revokeSessions(ended, revoked);
-    };
-    return [
-      revokeSubject,
-      { name: 'revokeSessions', take: revokeListed },
-      { name: 'endSessions', take: end },
-    ];
-  }
-
-  /** All of them are tried before a failure is reported. */
-  async #revokeSessions(ids: readonly string[], revoked: Set<string>): Promise<void> {
-    const { revocations } = this.#surroundings;
-    const pending = ids.filter((id) => !revoked.has(id));
-    const failures: unknown[] = [];
-    const revokeInTurn = async (): Promise<void> => {
-      for (let id = pending.pop(); id !== undefined; id = pending.pop()) {
-        try {
-          await revocations.revokeSession(id);
-          revoked.add(id);
-        } catch (cause) {
-          failures.push(cause);
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: AT_ONCE }, revokeInTurn));
-    if (failures.length > 0) throw failures[0];
   }
 
   #hasKey(kid: string): boolean {

@@ -48,12 +48,8 @@ export type EmergencyStep =
   | 'revokeKey'
   /** Only the operator can: configure another `keys.signingKey`. Stays open until that was done. */
   | 'replaceConfiguredKey'
-  /** All tokens of the subject that were issued until now are refused. */
+  /** The tokens of the subject that were issued until now are refused, and its sessions end. */
   | 'revokeSubject'
-  /** The access tokens of its sessions are refused, also those that are being issued meanwhile. */
-  | 'revokeSessions'
-  /** Its sessions are gone from the store: no refresh token of theirs works. */
-  | 'endSessions'
   /** All tokens issued before the instant are refused. */
   | 'revokeBefore'
   /** All tokens issued until now are refused. */

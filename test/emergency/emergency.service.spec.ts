@@ -1,4 +1,7 @@
-import type { EmergencySurroundings } from '../../lib/emergency/emergency.service.js';
+import type {
+  EmergencyService,
+  EmergencySurroundings,
+} from '../../lib/emergency/emergency.service.js';
 import { IncidentError } from '../../lib/emergency/incident-error.js';
 import type { Incident } from '../../lib/emergency/incident.js';
 import { StoreError } from '../../lib/kernel/errors.js';
@@ -24,20 +27,17 @@ afterEach(() => {
   jest.useRealTimers();
 });
 
-const incidents = (): readonly unknown[] =>
-  room.heard.filter(({ type }) => type === 'incident.executed');
+const incidents = ({ heard } = room): readonly unknown[] =>
+  heard.filter(({ type }) => type === 'incident.executed');
 
 const currentKid = async (): Promise<string> => (await room.keyRing.signingKey()).kid;
 
 /** What `execute` rejected with. */
 async function failureOf(
   incident: Incident,
-  changes: Partial<EmergencySurroundings> = {},
+  emergency: EmergencyService = room.emergency(),
 ): Promise<IncidentError> {
-  const error: unknown = await room
-    .emergency(changes)
-    .execute(incident)
-    .catch((cause: unknown) => cause);
+  const error: unknown = await emergency.execute(incident).catch((cause: unknown) => cause);
   if (!(error instanceof IncidentError)) throw new TypeError('it did not fail as an incident does');
   return error;
 }
@@ -48,9 +48,9 @@ function fakeTimers(): void {
 
 describe('a plan', () => {
   it('counts what an incident touches, says the steps, and changes nothing', async () => {
-    const sids = [await room.startSession('alice'), await room.startSession('alice')];
+    const { accessToken } = await room.startSession('alice');
+    await room.startSession('alice');
     await room.startSession('bob');
-    const token = await room.sign('alice', sids[0]);
     const kid = await currentKid();
     room.clock.advance(1_000);
     const before = new Date(room.clock.now());
@@ -71,7 +71,7 @@ describe('a plan', () => {
     expect(await emergency.plan({ ...STOLEN, reference: 'INC-1' })).toEqual({
       incident: { ...STOLEN, reference: 'INC-1' },
       counts: { sessions: 2, subjects: 1, tokens: 2, connections: 7 },
-      steps: ['revokeSubject', 'revokeSessions', 'endSessions'],
+      steps: ['revokeSubject'],
     });
     expect(await emergency.plan({ kind: 'badDeployment', before })).toEqual({
       incident: { kind: 'badDeployment', before },
@@ -90,14 +90,14 @@ describe('a plan', () => {
       {},
     ]);
 
-    expect(await room.verdict(token)).toBe('accepted');
+    expect(await room.verdict(accessToken)).toBe('accepted');
     expect(await room.sessions.list(OWNER)).toHaveLength(2);
     expect(room.keyRing.jwks().etag).toBe(jwks);
     expect(room.revocations.health().entries).toBe(0);
     expect(room.heard).toEqual([]);
   });
 
-  it('says what nothing counts, and leaves out the steps for it', async () => {
+  it('says what nothing counts', async () => {
     const emergency = room.emergency({ sessions: null });
     expect(await emergency.plan(STOLEN)).toEqual({
       incident: STOLEN,
@@ -144,102 +144,63 @@ describe('a plan', () => {
 
 describe('a stolen account', () => {
   it('loses its tokens and its sessions, and nobody else does', async () => {
-    const sid = await room.startSession('alice');
-    const others = await room.startSession('bob');
-    const tokens = [await room.sign('alice', sid), await room.sign('alice')];
-    const bystander = await room.sign('bob', others);
+    const stolen = await room.startSession('alice');
+    const other = await room.startSession('bob');
+    const signed = await room.sign('alice');
     const report = await room.emergency().execute(STOLEN);
     expect(report).toEqual({
       incident: STOLEN,
       counts: { sessions: 1, subjects: 1, tokens: null, connections: null },
-      steps: [
-        { step: 'revokeSubject', outcome: 'done', code: null },
-        { step: 'revokeSessions', outcome: 'done', code: null },
-        { step: 'endSessions', outcome: 'done', code: null },
-      ],
+      steps: [{ step: 'revokeSubject', outcome: 'done', code: null }],
     });
-    for (const token of tokens) expect(await room.verdict(token)).toBe(REFUSED);
-    expect(await room.verdict(bystander)).toBe('accepted');
+    for (const token of [stolen.accessToken, signed]) {
+      expect(await room.verdict(token)).toBe(REFUSED);
+    }
+    expect(await room.refreshed(stolen)).toBe('ERR_SESSION_UNKNOWN');
     expect(await room.sessions.list(OWNER)).toEqual([]);
-    expect((await room.sessions.count()).sessions).toBe(1);
+    expect(await room.verdict(other.accessToken)).toBe('accepted');
+    expect(await room.refreshed(other)).toBe('accepted');
   });
 
   it('can be used again at once by whom it belongs to', async () => {
     await room.startSession('alice');
     await room.emergency().execute(STOLEN);
-    const token = await room.sign('alice', await room.startSession('alice'));
-    expect(await room.verdict(token)).toBe('accepted');
+    const pair = await room.startSession('alice');
+    expect(await room.verdict(pair.accessToken)).toBe('accepted');
+    expect(await room.refreshed(pair)).toBe('accepted');
   });
 
-  it('leaves the thief no token that a refresh under way issues afterwards', async () => {
-    const sid = await room.startSession('alice');
-    let late = '';
-    const sessions = spoiledSessions(room.sessions, {
-      // The refresh passed its check before the session ended, and signs only now.
-      endAll: async (request) => {
-        const ended = await room.sessions.endAll(request);
-        late = await room.sign('alice', sid);
-        return ended;
+  it('leaves the thief no token of a refresh that was under way', async () => {
+    const raced = await openRoom(
+      {},
+      {
+        // Everything that is asked of a session was asked: only the store has the last word.
+        rotate: async (request) => {
+          await raced.emergency().execute(STOLEN);
+          return raced.sessions.rotate(request);
+        },
       },
+    );
+    const stolen = await raced.startSession('alice');
+    expect(await raced.refreshed(stolen)).toBe('ERR_SESSION_UNKNOWN');
+    raced.revocations.onModuleDestroy();
+  });
+
+  it('leaves the thief no session that was being started', async () => {
+    const raced = await openRoom(
+      {},
+      {
+        create: async (request) => {
+          await raced.emergency().execute(STOLEN);
+          return raced.sessions.create(request);
+        },
+      },
+    );
+    await expect(raced.startSession('alice')).rejects.toMatchObject({
+      code: 'ERR_SESSION_REVOKED',
     });
-    await room.emergency({ sessions }).execute(STOLEN);
-    expect(await room.verdict(late)).toBe(REFUSED);
-    expect(await room.verdict(await room.sign('alice', sid))).toBe(REFUSED);
-  });
-
-  it('leaves the thief no session that is started while the others are listed', async () => {
-    let token = '';
-    const sessions = spoiledSessions(room.sessions, {
-      list: async (owner) => {
-        const listed = await room.sessions.list(owner);
-        const sid = await room.startSession('alice');
-        token = await room.sign('alice', sid);
-        return listed;
-      },
-    });
-    await room.emergency({ sessions }).execute(STOLEN);
-    expect(await room.verdict(token)).toBe(REFUSED);
-    expect(await room.sessions.list(OWNER)).toEqual([]);
-  });
-
-  it('has every one of many sessions tried, also after some that failed', async () => {
-    await Promise.all(Array.from({ length: 40 }, () => room.startSession('alice')));
-    const tried = new Set<string>();
-    const revocations: EmergencySurroundings['revocations'] = {
-      revokeAll: () => room.revocations.revokeAll(),
-      revokeKey: (kid) => room.revocations.revokeKey(kid),
-      revokeSubject: (sub) => room.revocations.revokeSubject(sub),
-      revokeSession: async (sid) => {
-        tried.add(sid);
-        if (tried.size <= 20) throw AWAY;
-        return room.revocations.revokeSession(sid);
-      },
-    };
-    // The step that would try those that failed again does not get to it.
-    const sessions = spoiledSessions(room.sessions, { endAll: () => Promise.reject(AWAY) });
-    const error = await failureOf(STOLEN, { revocations, sessions });
-    expect(error.steps.map(({ outcome }) => outcome)).toEqual(['done', 'failed', 'failed']);
-    expect(tried.size).toBe(40);
-    const verdicts = [...tried].map(async (sid) => room.verdict(await room.sign('alice', sid)));
-    const refused = (await Promise.all(verdicts)).filter((verdict) => verdict === REFUSED);
-    expect(refused).toHaveLength(20);
-  });
-
-  it('has those sessions revoked that failed first, once they are ended', async () => {
-    const sid = await room.startSession('alice');
-    let failed = 0;
-    const revocations: EmergencySurroundings['revocations'] = {
-      revokeAll: () => room.revocations.revokeAll(),
-      revokeKey: (kid) => room.revocations.revokeKey(kid),
-      revokeSubject: (sub) => room.revocations.revokeSubject(sub),
-      revokeSession: async (id) => {
-        if (failed++ === 0) throw AWAY;
-        return room.revocations.revokeSession(id);
-      },
-    };
-    const error = await failureOf(STOLEN, { revocations });
-    expect(error.steps.map(({ outcome }) => outcome)).toEqual(['done', 'failed', 'done']);
-    expect(await room.verdict(await room.sign('alice', sid))).toBe(REFUSED);
+    expect(await raced.sessions.list(OWNER)).toEqual([]);
+    raced.revocations.onModuleDestroy();
   });
 });
 
@@ -285,23 +246,28 @@ describe('a leaked key', () => {
 
 describe('a bad deployment', () => {
   it('loses what was issued before the instant, and nothing after it', async () => {
-    const bad = await room.sign('alice');
+    const bad = await room.startSession('alice');
     room.clock.advance(60_000);
     const before = new Date(room.clock.now());
-    const good = await room.sign('alice');
+    const good = await room.startSession('alice');
     room.clock.advance(60_000);
     await room.emergency().execute({ kind: 'badDeployment', before });
-    expect(await room.verdict(bad)).toBe(REFUSED);
-    expect(await room.verdict(good)).toBe('accepted');
+    expect(await room.verdict(bad.accessToken)).toBe(REFUSED);
+    expect(await room.verdict(good.accessToken)).toBe('accepted');
+    expect(await room.refreshed(bad)).toBe('ERR_SESSION_REVOKED');
+    expect(await room.refreshed(good)).toBe('accepted');
   });
 });
 
 describe('everything', () => {
   it('loses every token there is, and none that is issued after it', async () => {
     const tokens = [await room.sign('alice'), await room.sign('bob')];
+    const before = await room.startSession('alice');
     await room.emergency().execute(EVERYTHING);
     for (const token of tokens) expect(await room.verdict(token)).toBe(REFUSED);
+    expect(await room.refreshed(before)).toBe('ERR_SESSION_REVOKED');
     expect(await room.verdict(await room.sign('alice'))).toBe('accepted');
+    expect(await room.refreshed(await room.startSession('alice'))).toBe('accepted');
   });
 });
 
@@ -318,7 +284,7 @@ describe('an incident that is executed', () => {
         reference: 'INC-1',
         outcome: 'done',
         counts: { sessions: 1, subjects: 1, tokens: 4, connections: null },
-        steps: ['revokeSubject:done', 'revokeSessions:done', 'endSessions:done'],
+        steps: ['revokeSubject:done'],
       },
     ]);
     expect(JSON.stringify(incidents())).not.toContain('alice');
@@ -372,44 +338,55 @@ describe('an incident that is executed', () => {
 });
 
 describe('a step that fails', () => {
-  it('is named, the others are done, and the next execution closes it', async () => {
-    const sid = await room.startSession('alice');
-    const token = await room.sign('alice', sid);
-    const sessions = spoiledSessions(room.sessions, { endAll: () => Promise.reject(AWAY) });
-    const error = await failureOf({ ...STOLEN, reference: 'INC-1' }, { sessions });
+  it('is named, and the next execution closes it', async () => {
+    let isAway = true;
+    const troubled = await openRoom(
+      {},
+      {
+        endAll: async (request) => {
+          if (isAway) throw AWAY;
+          return troubled.sessions.endAll(request);
+        },
+      },
+    );
+    const stolen = await troubled.startSession('alice');
+    const error = await failureOf({ ...STOLEN, reference: 'INC-1' }, troubled.emergency());
     expect(error).toMatchObject({
       name: 'IncidentError',
       code: 'ERR_INCIDENT_INCOMPLETE',
       message:
-        'The incident is not over: endSessions (ERR_STORE_UNAVAILABLE) failed. Run it again.',
+        'The incident is not over: revokeSubject (ERR_STORE_UNAVAILABLE) failed. Run it again.',
       counts: { sessions: 1 },
       cause: AWAY,
     });
-    expect(error.steps.map(({ outcome }) => outcome)).toEqual(['done', 'done', 'failed']);
-    expect(incidents()).toMatchObject([
+    expect(incidents(troubled)).toMatchObject([
       {
         reference: 'INC-1',
         outcome: 'incomplete',
-        steps: ['revokeSubject:done', 'revokeSessions:done', 'endSessions:ERR_STORE_UNAVAILABLE'],
+        steps: ['revokeSubject:ERR_STORE_UNAVAILABLE'],
       },
     ]);
-    expect(await room.verdict(token)).toBe(REFUSED);
-    await room.emergency().execute(STOLEN);
-    expect(await room.sessions.list(OWNER)).toEqual([]);
-    expect(incidents()).toMatchObject([{ outcome: 'incomplete' }, { outcome: 'done' }]);
+    expect(await troubled.verdict(stolen.accessToken)).toBe(REFUSED);
+    expect(await troubled.sessions.list(OWNER)).toHaveLength(1);
+    isAway = false;
+    await troubled.emergency().execute(STOLEN);
+    expect(await troubled.sessions.list(OWNER)).toEqual([]);
+    expect(incidents(troubled)).toMatchObject([{ outcome: 'incomplete' }, { outcome: 'done' }]);
+    troubled.revocations.onModuleDestroy();
   });
 
   it('first does not keep the rest from being tried', async () => {
-    await room.startSession('alice');
-    const revocations: EmergencySurroundings['revocations'] = {
-      revokeAll: () => Promise.reject(AWAY),
-      revokeKey: () => Promise.reject(AWAY),
-      revokeSession: () => Promise.reject(AWAY),
-      revokeSubject: () => Promise.reject(AWAY),
-    };
-    const error = await failureOf(STOLEN, { revocations });
-    expect(error.steps.map(({ outcome }) => outcome)).toEqual(['failed', 'failed', 'failed']);
-    expect(await room.sessions.list(OWNER)).toEqual([]);
+    const configured = await openRoom({ keys: { signingKey: await newPrivateJwk() } });
+    const { kid } = await configured.keyRing.signingKey();
+    const error = await failureOf(
+      { kind: 'leakedKey', kid },
+      configured.emergency({ revocations: revocationsThat(() => Promise.reject(AWAY)) }),
+    );
+    expect(error.steps).toEqual([
+      { step: 'revokeKey', outcome: 'failed', code: 'ERR_STORE_UNAVAILABLE' },
+      { step: 'replaceConfiguredKey', outcome: 'failed', code: 'ERR_KEY_STATIC' },
+    ]);
+    configured.revocations.onModuleDestroy();
   });
 
   it.each<[what: string, thrown: unknown]>([
@@ -420,32 +397,38 @@ describe('a step that fails', () => {
     ['a text', 'alice'],
     ['nothing', undefined],
   ])('with %s is unexpected, and its words go nowhere', async (_what, thrown) => {
-    const sessions = spoiledSessions(room.sessions, { endAll: () => Promise.reject(thrown) });
-    const error = await failureOf(STOLEN, { sessions });
-    expect(error.steps.at(-1)).toEqual({
-      step: 'endSessions',
-      outcome: 'failed',
-      code: 'ERR_UNEXPECTED',
-    });
+    const revocations = revocationsThat(() => Promise.reject(thrown));
+    const error = await failureOf(STOLEN, room.emergency({ revocations }));
+    expect(error.steps).toEqual([
+      { step: 'revokeSubject', outcome: 'failed', code: 'ERR_UNEXPECTED' },
+    ]);
     expect(error.message).not.toContain('alice');
     expect(JSON.stringify(incidents())).not.toContain('alice');
   });
 
   it('because it never answers is given up, and the rest is done', async () => {
-    const sid = await room.startSession('alice');
-    const sessions = spoiledSessions(room.sessions, { list: () => new Promise(() => {}) });
+    const configured = await openRoom({ keys: { signingKey: await newPrivateJwk() } });
+    const { kid } = await configured.keyRing.signingKey();
+    const emergency = configured.emergency({
+      revocations: revocationsThat(() => new Promise(() => {})),
+      keyRing: { rotates: false, keys: () => [], compromise: () => fail() },
+    });
     fakeTimers();
-    const failure = failureOf(STOLEN, { sessions });
-    await jest.advanceTimersByTimeAsync(60_000);
+    const failure = failureOf({ kind: 'leakedKey', kid }, emergency);
+    await jest.advanceTimersByTimeAsync(30_000);
     jest.useRealTimers();
     expect((await failure).steps).toEqual([
-      { step: 'revokeSubject', outcome: 'done', code: null },
-      { step: 'revokeSessions', outcome: 'failed', code: 'ERR_STORE_UNAVAILABLE' },
-      { step: 'endSessions', outcome: 'done', code: null },
+      { step: 'revokeKey', outcome: 'failed', code: 'ERR_STORE_UNAVAILABLE' },
+      { step: 'replaceConfiguredKey', outcome: 'done', code: null },
     ]);
-    expect(await room.verdict(await room.sign('alice', sid))).toBe(REFUSED);
+    configured.revocations.onModuleDestroy();
   });
 });
+
+/** Revocations of which every verb does the same. */
+function revocationsThat(revoke: () => Promise<never>): EmergencySurroundings['revocations'] {
+  return { revokeAll: revoke, revokeKey: revoke, revokeSubject: revoke };
+}
 
 function fail(): never {
   throw new Error('nobody counts');

@@ -4,11 +4,9 @@ import {
 } from '../../lib/emergency/emergency.service.js';
 import type { SecurityEvent } from '../../lib/events/security-events.js';
 import type { JwtHardeningOptions } from '../../lib/config/options.js';
-import { randomId } from '../../lib/kernel/ids.js';
-import { sessionOwner } from '../../lib/sessions/session-owner.js';
+import type { TokenPair } from '../../lib/sessions/session.js';
 import type { SessionStore } from '../../lib/sessions/session-store.js';
 import { memoryStorage } from '../../lib/storage/memory/memory-storage.js';
-import { SessionUnderTest } from '../../lib/testing/session-mother.js';
 import { ISSUER } from '../support/guarded-app.js';
 import { TestClock } from '../support/test-clock.js';
 import { type Issuer, openIssuer } from '../support/token-mother.js';
@@ -20,18 +18,24 @@ export interface OperationRoom extends Omit<Issuer, 'sessions'> {
   readonly heard: SecurityEvent[];
   /** The emergency service, with some of its surroundings replaced. */
   emergency(changes?: Partial<EmergencySurroundings>): EmergencyService;
-  /** A session of a subject; answers its `sid`. */
-  startSession(subject: string): Promise<string>;
+  startSession(subject: string): Promise<TokenPair>;
+  /** Whether a session goes on, or the code of its refusal. */
+  refreshed(pair: TokenPair): Promise<string>;
   sign(subject: string, sid?: string): Promise<string>;
   /** Whether a token is accepted, or the code of its refusal. */
   verdict(token: string): Promise<string>;
 }
 
-export async function openRoom(options: Partial<JwtHardeningOptions> = {}): Promise<OperationRoom> {
+/** @param spoil verbs of its session store that are replaced */
+export async function openRoom(
+  options: Partial<JwtHardeningOptions> = {},
+  spoil: Partial<SessionStore> = {},
+): Promise<OperationRoom> {
   const clock = new TestClock();
   const storage = memoryStorage({ clock });
   const sessions = storage.sessionStore;
-  const issuer = await openIssuer({ storage, ...options }, clock);
+  const spoiled = { ...storage, sessionStore: spoiledSessions(sessions, spoil) };
+  const issuer = await openIssuer({ storage: spoiled, ...options }, clock);
   const { keyRing, revocations, events, tokens } = issuer;
   const heard: SecurityEvent[] = [];
   events.asObservable().subscribe((event) => heard.push(event));
@@ -52,21 +56,26 @@ export async function openRoom(options: Partial<JwtHardeningOptions> = {}): Prom
         ...changes,
       }),
     startSession: async (subject) => {
-      const sid = randomId();
-      await new SessionUnderTest(sessionOwner({ issuer: ISSUER, subject }), sid).create(sessions);
-      return sid;
+      const pair = await issuer.sessions.start(subject);
+      recordSecret(pair.accessToken);
+      recordSecret(pair.refreshToken);
+      return pair;
     },
+    refreshed: (pair) => settled(issuer.sessions.refresh(pair.refreshToken)),
     sign: async (sub, sid) => {
       const { token } = await tokens.sign(sid === undefined ? { sub } : { sub, sid });
       recordSecret(token);
       return token;
     },
-    verdict: (token) =>
-      tokens.verify(token).then(
-        () => 'accepted',
-        (error: { readonly code?: string }) => error.code ?? 'uncoded',
-      ),
+    verdict: (token) => settled(tokens.verify(token)),
   };
+}
+
+function settled(judged: Promise<unknown>): Promise<string> {
+  return judged.then(
+    () => 'accepted',
+    (error: { readonly code?: string }) => error.code ?? 'uncoded',
+  );
 }
 
 /** The same sessions, some of whose verbs are replaced. */
