@@ -1,4 +1,4 @@
-import { type CanActivate, type ExecutionContext, Injectable, Optional } from '@nestjs/common';
+import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 
 import { SecurityEvents } from '../events/security-events.js';
@@ -32,11 +32,11 @@ export class AuthGuard implements CanActivate {
     events: SecurityEvents,
     clock: Clock,
     private readonly host: HttpAdapterHost,
-    @Optional() transport?: RequestTransport,
+    transport: RequestTransport,
   ) {
     this.#surroundings = { events, clock, host };
-    this.#https = transport?.https ?? null;
-    this.#cookies = transport?.cookies ?? null;
+    this.#https = transport.https;
+    this.#cookies = transport.cookies;
   }
 
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
