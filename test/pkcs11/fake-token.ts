@@ -53,6 +53,7 @@ export class FakeModule {
   /** Takes the place of the next calls of a function. */
   readonly failures: { readonly name: Name; readonly value: number }[] = [];
   readonly calls: Name[] = [];
+  readonly #calledAt: number[] = [];
   /** Uses of a session in the middle of a signature: real modules answer these with nonsense. */
   overlaps = 0;
   readonly objects = new Map<bigint, StoredObject>();
@@ -77,6 +78,11 @@ export class FakeModule {
     }
   }
 
+  /** When a function was called, in milliseconds: callers can be late to see it. */
+  times(name: Name): readonly number[] {
+    return this.#calledAt.filter((_, place) => this.calls[place] === name);
+  }
+
   fail(name: Name, value: number, times = 1): void {
     for (let time = 0; time < times; time++) this.failures.push({ name, value });
   }
@@ -94,6 +100,7 @@ export class FakeModule {
   #functions(): Cryptoki {
     const call = <T>(name: Name, work: () => T): T => {
       this.calls.push(name);
+      this.#calledAt.push(performance.now());
       const at = this.failures.findIndex((failure) => failure.name === name);
       if (at >= 0) throw fault(this.failures.splice(at, 1)[0]?.value ?? 5);
       if (!this.isInitialized && name !== 'C_Initialize') throw fault(0x190);

@@ -60,8 +60,10 @@ function testVault(hsm: SoftHsm): void {
   const { module, tokenFolder } = hsm;
   const pin = hsm.addToken('one');
   const otherPin = hsm.addToken('two');
-  const vault = { module, slot: { label: 'one' }, pin };
-  const other = { module, slot: { label: 'two' }, pin: otherPin };
+  // A machine that stalls is not what is tested.
+  const deadline = '1m';
+  const vault = { module, slot: { label: 'one' }, pin, deadline };
+  const other = { module, slot: { label: 'two' }, pin: otherPin, deadline };
   const access = { module, label: 'one', pin };
   const input = 'some text';
 
@@ -178,7 +180,7 @@ function testVault(hsm: SoftHsm): void {
       } as const;
       await expect(isGood(signed, text)).resolves.toBe(true);
     }
-    // An RSA key takes hundreds of milliseconds; timers went on firing.
+    // Mostly an RSA key takes hundreds of milliseconds; timers went on firing.
     expect(turns).toBeGreaterThan(3);
   });
 
@@ -213,7 +215,7 @@ function testVault(hsm: SoftHsm): void {
   it('survives that its token is deleted, while a vault with another token goes on', async () => {
     const gone = hsm.addToken('gone');
     const { result, afterwards } = await run<{ result: Losing; afterwards: Signed }>('deleted', {
-      vault: { module, slot: { label: 'gone' }, pin: gone },
+      vault: { module, slot: { label: 'gone' }, pin: gone, deadline },
       tokenFolder,
     });
     await expectLossAndReturn(result);
@@ -271,7 +273,9 @@ function testVault(hsm: SoftHsm): void {
   it('does not choose between two tokens of one name', async () => {
     hsm.addToken('twin');
     const twin = hsm.addToken('twin');
-    expect(await find(['a'], { vault: { module, slot: { label: 'twin' }, pin: twin } })).toEqual([
+    expect(
+      await find(['a'], { vault: { module, slot: { label: 'twin' }, pin: twin, deadline } }),
+    ).toEqual([
       {
         code: 'ERR_KEY_SIGNER_FAILED',
         message: 'The PKCS#11 token cannot be used: more than one token answers to its name.',

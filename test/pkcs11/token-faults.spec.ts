@@ -20,6 +20,8 @@ function vaultOn(fake: FakeModule, options: Partial<Pkcs11VaultOptions> = {}): K
     slot: { label: 'fake' },
     pin: fake.pin,
     pkcs11js: fake.addon,
+    // A machine that stalls is not what is tested where no other is given.
+    deadline: '1m',
     ...options,
   });
   vaults.push(vault);
@@ -150,12 +152,8 @@ describe('the PIN', () => {
   ])('is tried again, ever more slowly, as long as %s keeps it away', async (_, value) => {
     fake.fail('C_Login', value, 2);
     const vault = vaultOn(fake);
-    const times: number[] = [];
-    await until(async () => {
-      const isFound = await finds(vault);
-      if (fake.count('C_Login') > times.length) times.push(performance.now());
-      return isFound;
-    });
+    await until(() => finds(vault));
+    const times = fake.times('C_Login');
     const [first = 0, second = 0, third = 0] = times;
     expect(times).toHaveLength(3);
     expect(second - first).toBeGreaterThan(900);
@@ -300,20 +298,23 @@ describe('a signature', () => {
   });
 
   it('that never comes is given up in time; its session is not used for another', async () => {
-    const vault = vaultOn(fake, { sessions: 2, deadline: '200ms' });
+    const vault = vaultOn(fake, { sessions: 2, deadline: '1s' });
     const signer = await vault.generate('Ed25519');
     const held = gate();
     fake.onSign = (signature) => held.passed.then(() => signature);
     await expect(signer.sign(TEXT)).rejects.toThrow('it did not answer in time');
     fake.onSign = (signature) => signature;
-    const others = Array.from({ length: 10 }, () => signs(signer));
-    expect(await Promise.all(others)).not.toContain(false);
+    // Were it used, one of them would never be answered.
+    await until(async () => {
+      const others = Array.from({ length: 10 }, () => signs(signer));
+      return !(await Promise.all(others)).includes(false);
+    });
     held.open();
     await until(() => signs(signer));
   });
 
   it('that never comes keeps its place: no more are under way than there are sessions', async () => {
-    const vault = vaultOn(fake, { sessions: 1, deadline: '200ms' });
+    const vault = vaultOn(fake, { sessions: 1, deadline: '1s' });
     const signer = await vault.generate('Ed25519');
     const held = gate();
     fake.onSign = (signature) => held.passed.then(() => signature);
@@ -345,7 +346,7 @@ describe('a signature', () => {
   ])('that ends after its vault was closed ends its session too: %s', async (_, value) => {
     const other = vaultOn(fake);
     await other.find('a');
-    const vault = vaultOn(fake, { sessions: 1, deadline: '200ms' });
+    const vault = vaultOn(fake, { sessions: 1, deadline: '1s' });
     const signer = await vault.generate('Ed25519');
     const [held, ended] = [gate(), gate()];
     fake.onSign = async (signature) => {
@@ -375,7 +376,7 @@ describe('a signature', () => {
   });
 
   it('is refused at once when a thousand wait already, and the vault closes nevertheless', async () => {
-    const vault = vaultOn(fake, { sessions: 1, deadline: '300ms' });
+    const vault = vaultOn(fake, { sessions: 1, deadline: '1s' });
     const signer = await vault.generate('Ed25519');
     fake.onSign = () => new Promise(() => undefined);
     const waiting = Array.from({ length: 1_002 }, () => signer.sign(TEXT));
@@ -492,13 +493,12 @@ describe('a token that is lost', () => {
   it('has the library start over ever more rarely while others work in it', async () => {
     const lost = vaultOn(fake, { slot: { label: 'absent' } });
     const signer = await vaultOn(fake).generate('Ed25519');
-    const times: number[] = [];
     await until(async () => {
       await expect(lost.find('a')).rejects.toMatchObject(FAILED);
       await expect(signs(signer)).resolves.toBe(true);
-      if (fake.count('C_Finalize') > times.length) times.push(performance.now());
-      return times.length === 4;
+      return fake.count('C_Finalize') === 4;
     });
+    const times = fake.times('C_Finalize');
     const pauses = times.slice(1).map((time, at) => time - (times[at] ?? 0));
     for (const [at, least] of [900, 1_800, 3_600].entries()) {
       expect(pauses[at]).toBeGreaterThan(least);
@@ -507,15 +507,20 @@ describe('a token that is lost', () => {
 
   it('is used as soon as it works again by itself, however rarely the library starts over', async () => {
     const vault = vaultOn(fake);
-    fake.fail('C_OpenSession', 0x30, 1_000);
-    await until(async () => {
-      await expect(vault.find('a')).rejects.toMatchObject(FAILED);
-      return fake.count('C_Finalize') === 3;
-    });
-    fake.failures.length = 0;
-    const start = performance.now();
-    await until(() => finds(vault));
-    expect(performance.now() - start).toBeLessThan(3_000);
+    let isByItself = false;
+    // Again where this process was held up for the four seconds until the library starts over.
+    for (let round = 0; round < 3 && !isByItself; round++) {
+      const before = fake.count('C_Finalize');
+      fake.fail('C_OpenSession', 0x30, 1_000);
+      await until(async () => {
+        await expect(vault.find('a')).rejects.toMatchObject(FAILED);
+        return fake.count('C_Finalize') === before + 3;
+      });
+      fake.failures.length = 0;
+      await until(() => finds(vault));
+      isByItself = fake.count('C_Finalize') === before + 3;
+    }
+    expect(isByItself).toBe(true);
   });
 
   it('holds nobody up again and again who works while the library should start over', async () => {
@@ -529,12 +534,21 @@ describe('a token that is lost', () => {
     fake.onSign = (signature) => signature;
     const start = performance.now();
     let slow = 0;
+    // Who waits leaves the event loop free: where it stood still, the whole process did.
+    let tickedAt = start;
+    let stalls = 0;
+    const ticking = setInterval(() => {
+      if (performance.now() - tickedAt > 250) stalls++;
+      tickedAt = performance.now();
+    }, 20);
     while (performance.now() - start < 5_000) {
-      const before = performance.now();
+      const [before, stallsBefore] = [performance.now(), stalls];
       const others = [lost.find('a'), signer.sign(TEXT)];
       await Promise.allSettled(others);
-      if (performance.now() - before > 500) slow++;
+      await new Promise((resolve) => void setTimeout(resolve, 1));
+      if (performance.now() - before > 500 && stalls === stallsBefore) slow++;
     }
+    clearInterval(ticking);
     held.open();
     await running;
     // At once, after one second, and after two more.

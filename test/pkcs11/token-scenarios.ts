@@ -84,14 +84,18 @@ const SCENARIOS: Readonly<Record<string, (given: Arguments) => Promise<unknown>>
   async parallel({ vault: options }) {
     const vault = pkcs11Vault(options);
     let turns = 0;
-    const ticking = setInterval(() => turns++, 5);
-    const rsa = await vault.generate('RS256');
-    clearInterval(ticking);
+    // A key is sometimes found in no time, before any timer can fire.
+    for (let round = 0; round < 10 && turns <= 3; round++) {
+      turns = 0;
+      const ticking = setInterval(() => turns++, 5);
+      await vault.generate('RS256');
+      clearInterval(ticking);
+    }
     const signer = await vault.generate('ES256');
     const texts = Array.from({ length: 100 }, (_, at) => `message ${at}`);
     const signatures = await Promise.all(texts.map((text) => sign(signer, text)));
     await vault.close();
-    return { turns, rsa: rsa.kid, publicJwk: signer.publicJwk, texts, signatures };
+    return { turns, publicJwk: signer.publicJwk, texts, signatures };
   },
 
   /** The token folder is moved away under a running vault, and back. */
@@ -189,7 +193,7 @@ async function losing(options: Pkcs11VaultOptions, input: string, loss: Loss): P
   const away = [await everything(), await everything()];
   const meanwhile = await loss.meanwhile?.();
   loss.restore();
-  const until = Date.now() + 9_000;
+  const until = Date.now() + 60_000;
   let back = await everything();
   while (Date.now() < until && Object.values(back).some(isFailure)) {
     await delay(100);
