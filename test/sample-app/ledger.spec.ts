@@ -64,7 +64,8 @@ describe.each(ADAPTERS)('the sample app on %s', (adapter) => {
       ['carol', 'accounts:read', []],
       ['admin', '', ['admin']],
     ])('answers %s an RFC 6749 §5.1 token answer', async (user, scope, roles) => {
-      const { access_token, ...rest } = await logIn(ledger.url, user);
+      const { access_token, refresh_token, ...rest } = await logIn(ledger.url, user);
+      expect(refresh_token).toMatch(/^rt1_[\w-]{107}$/);
       expect(rest).toEqual({ token_type: 'Bearer', expires_in: 900, scope });
       expect(claimsOf(access_token)).toMatchObject({ sub: user, roles, client_id: 'ledger-web' });
     });
@@ -81,7 +82,7 @@ describe.each(ADAPTERS)('the sample app on %s', (adapter) => {
         .map(claimsOf)
         .map(({ sid }) => sid);
       expect(new Set(sids).size).toBe(2);
-      expect(sids.every((sid) => /^[\w-]{32}$/.test(String(sid)))).toBe(true);
+      expect(sids.every((sid) => /^[\w-]{43}$/.test(String(sid)))).toBe(true);
     });
 
     it('may not be kept by any cache (RFC 6749 §5.1)', async () => {
@@ -131,7 +132,9 @@ describe.each(ADAPTERS)('the sample app on %s', (adapter) => {
       ['a password that is a number', { ...ok, password: 1 }],
       ['a username that is too long', { ...ok, username: 'a'.repeat(65) }],
       ['a password that is too long', { ...ok, password: 'a'.repeat(257) }],
-      ['a member it does not understand', { ...ok, transport: 'cookie' }],
+      ['a member it does not understand', { ...ok, remember: true }],
+      ['a transport there is not', { ...ok, transport: 'query' }],
+      ['two transports', { ...ok, transport: ['cookie', 'body'] }],
     ])('refuses %s', async (_case, body) => {
       const answer = await send(ledger.url, '/auth/login', { method: 'POST', body });
       expect(answer).toMatchObject({ status: 400, body: '{"error":"invalid_request"}' });
@@ -443,7 +446,7 @@ describe.each(ADAPTERS)('the sample app on %s when something breaks', (adapter) 
             authenticate: () => Promise.resolve({ user: alice, stillHolds: () => true }),
           })
           .overrideProvider(TokenService)
-          .useValue({ sign: () => Promise.reject(error) }),
+          .useValue({ standingFor: () => Promise.reject(error) }),
     });
     const answer = await send(ledger.url, '/auth/login', login);
     expect(answer).toMatchObject({ status: 503, body: '{"error":"temporarily_unavailable"}' });

@@ -5,6 +5,7 @@ export interface Login {
   readonly access_token: string;
   readonly token_type: string;
   readonly expires_in: number;
+  readonly refresh_token: string;
   readonly scope: string;
 }
 
@@ -16,6 +17,7 @@ export async function logIn(url: string, username: string): Promise<Login> {
   if (answer.status !== 200) throw new Error(`login answered ${answer.status}`);
   const login = JSON.parse(answer.body) as Login;
   recordSecret(login.access_token);
+  recordSecret(login.refresh_token);
   return login;
 }
 

@@ -1,8 +1,8 @@
 import { importSigningKey, type SigningKey } from '../../lib/keys/key-material.js';
-import { memoryStorage } from '../../lib/storage/memory/memory-storage.js';
 import { ADAPTERS, ISSUER } from '../support/guarded-app.js';
 import { type Answer, closeConnections, send } from '../support/http.js';
 import { forgeAccess, newPrivateJwk } from '../support/token-mother.js';
+import { withFullLog } from './full-log.js';
 import { tokenOf } from './log-in.js';
 import { type RunningLedger, startLedger } from './running-ledger.js';
 
@@ -88,8 +88,7 @@ describe.each(ADAPTERS)('POST /auth/logout of the sample app on %s', (adapter) =
   });
 
   it('is not answered with success when the store did not take it', async () => {
-    const storage = memoryStorage({ maxEntries: 1 });
-    const full = await startLedger(adapter, { storage });
+    const full = await startLedger(adapter, await withFullLog());
     const [first, second] = [await tokenOf(full.url, 'alice'), await tokenOf(full.url, 'bob')];
     const post = { method: 'POST' };
     expect((await send(full.url, '/auth/logout', { ...post, token: first })).status).toBe(204);

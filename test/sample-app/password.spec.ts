@@ -1,5 +1,4 @@
 import { importSigningKey, type SigningKey } from '../../lib/keys/key-material.js';
-import { memoryStorage } from '../../lib/storage/memory/memory-storage.js';
 import { VerifiedToken } from '../../lib/tokens/verified-token.js';
 import { PasswordController } from '../../sample-app/auth/password.controller.js';
 import { readSettings } from '../../sample-app/settings.js';
@@ -8,6 +7,7 @@ import { ADAPTERS, ISSUER } from '../support/guarded-app.js';
 import { type Answer, closeConnections, send } from '../support/http.js';
 import { forgeAccess, newPrivateJwk, openIssuer } from '../support/token-mother.js';
 import { recordSecret } from '../support/witness.js';
+import { withFullLog } from './full-log.js';
 import { tokenOf } from './log-in.js';
 import { CHEAP, type RunningLedger, startLedger } from './running-ledger.js';
 
@@ -149,7 +149,7 @@ describe.each(ADAPTERS)('POST /auth/password of the sample app on %s', (adapter)
   });
 
   it('changes nothing, and says 503, when the tokens cannot be ended', async () => {
-    const full = await startLedger(adapter, { storage: memoryStorage({ maxEntries: 1 }) });
+    const full = await startLedger(adapter, await withFullLog());
     const own = await tokenOf(full.url, 'admin');
     const answer = await change(own, ok, full.url);
     expect(answer).toMatchObject({ status: 503, body: '{"error":"temporarily_unavailable"}' });
