@@ -88,9 +88,11 @@ export function narrowed(
   asked: string | readonly string[] | undefined,
 ): TokenClaims {
   if (asked === undefined) return claims;
-  const granted = new Set(scopesOf(claims.scope));
-  const scope = scopesOf(asked);
-  if (!scope.every((name) => granted.has(name))) {
+  const granted = scopesOf(claims.scope);
+  const wanted = new Set(scopesOf(asked));
+  // Of what was granted, so that nobody fills a token by asking for the same many times.
+  const scope = granted.filter((name) => wanted.delete(name));
+  if (wanted.size > 0) {
     throw new SessionError('ERR_SESSION_SCOPE', 'it asks for scope that the session does not have');
   }
   return { ...claims, scope };
@@ -126,8 +128,13 @@ async function ask(
     throw failed(cause);
   }
   // An answer that somebody forgot must neither end the session nor leave it all it had.
-  if (typeof answer !== 'object') throw failed();
+  if (!isAnswer(answer)) throw failed();
   return answer;
+}
+
+/** A list, such as one of scopes alone, would read as entitlements without any. */
+function isAnswer(answer: unknown): answer is Entitlements | null {
+  return typeof answer === 'object' && !Array.isArray(answer);
 }
 
 function scopesOf(scope: string | readonly string[] | undefined): readonly string[] {
