@@ -1,4 +1,4 @@
-import { StoreError } from '../kernel/errors.js';
+import { ClaimError, StoreError } from '../kernel/errors.js';
 import { RESERVED_CLAIMS, type TokenClaims, type VerifiedClaims } from '../tokens/claims.js';
 import type { SessionFacts, StandingClaims } from '../tokens/token-standing.js';
 import { seal, type Sealing, unseal } from './sealed-text.js';
@@ -51,11 +51,14 @@ export function grantOf(
   return { claims: { ...Object.fromEntries(granted), sub: claims.sub }, standing, carrier };
 }
 
-export function sealGrant(token: RefreshToken, grant: SessionGrant): string {
-  return seal(Buffer.from(JSON.stringify(grant)), sealingOf(token));
+/** Both parts as the store keeps them. @throws ClaimError if that is more than it takes */
+export function sealData(token: RefreshToken, label: SessionLabel, grant: SessionGrant): string {
+  const data = writeData(label, seal(Buffer.from(JSON.stringify(grant)), sealingOf(token)));
+  if (Buffer.byteLength(data) <= MAX_DATA) return data;
+  throw new ClaimError('ERR_CLAIM_TOO_LARGE', 'The claims are too large for a session.');
 }
 
-export function writeData(label: SessionLabel, grant: string): string {
+function writeData(label: SessionLabel, grant: string): string {
   const { device, addressPrefix: address, binding, carrier } = label;
   return JSON.stringify({ device, address, binding, carrier, grant } satisfies SessionData);
 }
@@ -65,20 +68,24 @@ export function readLabel(record: SessionRecord): SessionLabel {
   return { device, addressPrefix, binding, carrier };
 }
 
-/** The same, with another device or address, for the store to replace it by. */
+/**
+ * The same, with another device or address, for the store to replace it by; `null` to leave it, also
+ * where there is no room: a session does not fail for its label.
+ */
 export function relabel(record: SessionRecord, label: Partial<SessionLabel>): string | null {
   const { grant } = readData(record);
   const before = readLabel(record);
   const after = { ...before, ...label };
   const changed = after.device !== before.device || after.addressPrefix !== before.addressPrefix;
-  return changed ? writeData(after, grant) : null;
+  const data = changed ? writeData(after, grant) : null;
+  return data !== null && Buffer.byteLength(data) <= MAX_DATA ? data : null;
 }
 
 /** @throws StoreError `ERR_STORE_CORRUPT` if what is stored is not what was sealed for this session */
 export function openGrant(token: RefreshToken, record: SessionRecord): SessionGrant {
   const plain = unseal(readData(record).grant, sealingOf(token));
   if (plain === undefined) throw corrupt();
-  // What the seal fits was written here, by `sealGrant`.
+  // What the seal fits was written here, by `sealData`.
   return JSON.parse(plain.toString()) as SessionGrant;
 }
 

@@ -1,17 +1,37 @@
 import { hash } from 'node:crypto';
 
 import { type Duration, durationToMs } from '../kernel/duration.js';
-import type { SessionBinding } from './session.js';
+import type { Carrier, SessionBinding } from './session.js';
 
 /** Reads what an application says of a session, and doubts it. */
 
 const MAX_DEVICE = 200;
 const MAX_BINDING = 1024;
 
+/** Nobody reads the end of what is longer; marks that are no part of a label leave room for others. */
+const MAX_READ = 4 * MAX_DEVICE;
+
+const CARRIERS: readonly unknown[] = ['body', 'cookie'] satisfies Carrier[];
+
+const BINDING_KINDS: readonly unknown[] = [
+  'dpop',
+  'mtls',
+  'fingerprint',
+  'cookie',
+] satisfies SessionBinding['kind'][];
+
+/** @throws TypeError for one that there is not: its tokens would lack what protects them */
+export function readCarrier(carrier: Carrier = 'body'): Carrier {
+  if (CARRIERS.includes(carrier)) return carrier;
+  throw new TypeError(`carrier is ${CARRIERS.join(' or ')}.`);
+}
+
 /** A label that people read: what steers a terminal or reorders text is no part of one. */
 export function readDevice(device: string | undefined): string | undefined {
   if (device === undefined) return undefined;
+  if (typeof device !== 'string') throw new TypeError('device is a text.');
   const printable = device
+    .slice(0, MAX_READ)
     .toWellFormed()
     .replace(/[\p{C}\p{Zl}\p{Zp}]+/gu, ' ')
     .trim();
@@ -23,6 +43,9 @@ export function readDevice(device: string | undefined): string | undefined {
 export function bindingDigest(binding: SessionBinding | undefined): string | null {
   if (binding === undefined) return null;
   const { kind, value } = binding;
+  if (!BINDING_KINDS.includes(kind)) {
+    throw new TypeError(`The kind of a binding is one of ${BINDING_KINDS.join(', ')}.`);
+  }
   if (typeof value !== 'string' || value === '' || value.length > MAX_BINDING) {
     throw new TypeError(`The value of a binding is 1 to ${MAX_BINDING} characters.`);
   }

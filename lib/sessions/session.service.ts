@@ -4,13 +4,14 @@ import { prefixOf } from '../binding/client-address.js';
 import { csrfDigest } from '../binding/csrf-digest.js';
 import type { SecurityEvents } from '../events/security-events.js';
 import type { Clock } from '../kernel/clock.js';
-import { ClaimError, SessionError, StoreError } from '../kernel/errors.js';
+import { SessionError, StoreError } from '../kernel/errors.js';
 import type { RevocationService } from '../revocation/revocation.service.js';
 import type { TokenClaims } from '../tokens/claims.js';
 import type { PreparedToken } from '../tokens/token-signer.js';
-import type { StandingClaims } from '../tokens/token-standing.js';
+import type { SessionFacts, StandingClaims } from '../tokens/token-standing.js';
 import type { TokenService } from '../tokens/token.service.js';
 import { claimsToStart, type EntitlementsOf, narrowed, renewed } from './entitlements.js';
+import { isSessionRevoked, learnRevocations } from './known-revocations.js';
 import type { PromisedSession } from './promised-session.js';
 import {
   csrfTokenOf,
@@ -20,7 +21,6 @@ import {
   type RefreshToken,
   secretDigest,
   successorOf,
-  writeRefreshToken,
 } from './refresh-token.js';
 import { ReuseAlarm } from './reuse-alarm.js';
 import { openSuccessor, sealSuccessor } from './sealed-successor.js';
@@ -34,23 +34,23 @@ import type {
 import {
   factsOf,
   grantOf,
-  MAX_DATA,
   openGrant,
   relabel,
-  sealGrant,
+  sealData,
   type SessionGrant,
-  writeData,
 } from './session-grant.js';
 import { describeSession } from './session-info.js';
-import { bindingDigest, readDevice, shorter } from './session-input.js';
+import { bindingDigest, readCarrier, readDevice, shorter } from './session-input.js';
 import { sessionOwner } from './session-owner.js';
 import { refusalOf } from './session-refusal.js';
 import type {
   PresentedToken,
   RotationVerdict,
+  SessionKey,
   SessionRecord,
   SessionStore,
 } from './session-store.js';
+import { tokenPair } from './token-pair.js';
 
 /** The part of the configuration that sessions need. Lengths in milliseconds. */
 export interface SessionsConfig {
@@ -72,7 +72,10 @@ export interface SessionsSurroundings {
   /** `null` for a storage that cannot carry sessions. */
   readonly store: SessionStore | null;
   readonly tokens: Pick<TokenService, 'standingFor' | 'standingOf' | 'prepare'>;
-  readonly revocations: Pick<RevocationService, 'revokeSession' | 'revokeSubject'>;
+  readonly revocations: Pick<
+    RevocationService,
+    'catchUp' | 'revokeSession' | 'revokeSubject' | 'status'
+  >;
   readonly clock: Clock;
   readonly events: SecurityEvents;
 }
@@ -122,7 +125,8 @@ export class SessionService {
     const store = this.#store();
     const { tokens, clock, events } = this.#surroundings;
     const { issuer } = this.#config;
-    const { carrier = 'body', binding } = start;
+    const { binding } = start;
+    const carrier = readCarrier(start.carrier);
     const clientId = this.#clientId(start.clientId);
     const idleFor = shorter('idleFor', start.idleFor, this.#config.idleFor);
     const absoluteFor = shorter('absoluteFor', start.absoluteFor, this.#config.absoluteFor);
@@ -134,16 +138,15 @@ export class SessionService {
       binding: binding?.kind,
       carrier,
     };
+    // All of it: a session of an era that has ended would be refused below.
+    await learnRevocations(this.#surroundings.revocations);
     const standing = promised.standing ?? (await tokens.standingFor(subject));
     const prepared = await this.#prepare(claims, standing, {
       csrfToken: carrier === 'cookie' ? csrfTokenOf(token) : undefined,
       endsAt: startedAt + absoluteFor,
     });
     const grant = grantOf(prepared.signed.claims, standing, carrier);
-    const data = writeData(label, sealGrant(token, grant));
-    if (Buffer.byteLength(data) > MAX_DATA) {
-      throw new ClaimError('ERR_CLAIM_TOO_LARGE', 'The claims are too large for a session.');
-    }
+    const data = sealData(token, label, grant);
     const { lineage, secret } = presented(token, clientId, null);
     const proof = bindingDigest(binding);
     const created = { key: token.key, lineage, secret, binding: proof, data, idleFor, absoluteFor };
@@ -151,12 +154,11 @@ export class SessionService {
     if (!(await store.create(created))) {
       throw new StoreError('ERR_STORE_UNAVAILABLE', 'The session could not be stored.');
     }
-    // What was revoked while it was stored did not find it there.
-    const facts = { subject, sessionId: token.key.id, startedAt, standing };
-    await this.#judged(token.key.id, () => tokens.standingOf(facts));
     const sessionId = token.key.id;
+    await this.#confirmed(token.key, { subject, sessionId, startedAt, standing });
     events.emit({ type: 'session.started', at: this.#now(), sessionId, carrier });
-    return this.#pair(token, grant, prepared, Math.min(idleFor, absoluteFor));
+    prepared.announce();
+    return tokenPair(token, carrier, prepared, Math.min(idleFor, absoluteFor));
   }
 
   /**
@@ -289,6 +291,23 @@ export class SessionService {
     }
   }
 
+  /**
+   * What was revoked while it was stored did not find it there. It has to be known here now: by the
+   * first refresh it can be forgotten.
+   */
+  async #confirmed(key: SessionKey, facts: SessionFacts): Promise<void> {
+    try {
+      await learnRevocations(this.#surroundings.revocations);
+      await this.#judged(key.id, () => this.#surroundings.tokens.standingOf(facts));
+    } catch (error) {
+      // Nobody gets its tokens. If it cannot be ended either, it ends by not being used.
+      await this.#store()
+        .end(key)
+        .catch(() => {});
+      throw error;
+    }
+  }
+
   /** What speaks against a session ends it. */
   async #judged<T>(sessionId: string, judge: () => Promise<T>): Promise<T> {
     try {
@@ -315,8 +334,10 @@ export class SessionService {
       sessionId: key.id,
       outcome: verdict,
     });
-    const lasts = Math.min(idleFor, absoluteExpiresAt - lastUsedAt);
-    return this.#pair(token, grant, prepared, lasts);
+    prepared.announce();
+    // From now: who repeats a refresh does so some seconds after it.
+    const lasts = Math.min(lastUsedAt + idleFor, absoluteExpiresAt) - at.getTime();
+    return tokenPair(token, grant.carrier, prepared, lasts);
   }
 
   async #refuse(
@@ -331,8 +352,10 @@ export class SessionService {
       throw new SessionError('ERR_SESSION_REUSED', `it was used before: ${verdict.misuse}`);
     }
     if (verdict.verdict === 'ended') {
-      // Who noticed the misuse may have died before its access tokens did.
-      await this.end(sessionId);
+      // Who noticed the misuse may have died before its access tokens did. Said no more than that,
+      // or whoever has a dead token could fill the log with it.
+      const { revocations } = this.#surroundings;
+      if (!isSessionRevoked(revocations, this.#config.issuer, sessionId)) await this.end(sessionId);
       const detail = 'its session was ended by misuse';
       throw this.#rejected(new SessionError('ERR_SESSION_ENDED', detail), sessionId);
     }
@@ -351,28 +374,6 @@ export class SessionService {
     // No access token outlives its session.
     const ttl = remaining < this.#config.accessTtl ? { ttl: `${remaining}s` as const } : {};
     return tokens.prepare(claims, { ...standing, ...csrf }, ttl);
-  }
-
-  #pair(
-    token: RefreshToken,
-    { carrier }: SessionGrant,
-    { signed, announce }: PreparedToken,
-    lasts: number,
-  ): TokenPair {
-    announce();
-    const { sub: subject, scope = '' } = signed.claims;
-    return {
-      accessToken: signed.token,
-      tokenType: 'Bearer',
-      expiresIn: signed.expiresIn,
-      refreshToken: writeRefreshToken(token),
-      refreshExpiresIn: Math.floor(lasts / 1000),
-      scope,
-      subject,
-      sessionId: token.key.id,
-      carrier,
-      csrfToken: carrier === 'cookie' ? csrfTokenOf(token) : undefined,
-    };
   }
 
   #clientId(given: string | undefined): string | undefined {
