@@ -5,6 +5,7 @@ import {
   type RegisteredClient,
   secretDigest,
 } from '../endpoints/registered-client.js';
+import { redirectUriProblem } from '../endpoints/redirect-uri.js';
 import { KeyError } from '../kernel/errors.js';
 import { ASYMMETRIC_ALGORITHMS } from '../keys/algorithms.js';
 import type { VerificationKey } from '../keys/key-material.js';
@@ -16,6 +17,7 @@ import {
 } from '../keys/remote/jwks-document.js';
 import { NotCarried, type Storage } from '../storage/storage.js';
 import type { OptionReader } from './option-reader.js';
+import { readScopes } from './resolve-authorization.js';
 
 /** RFC 6749 §A.1, as short as the `client_id` of a token; without spaces, which get lost. */
 const CLIENT_ID = /^[\x21-\x7e]{1,255}$/;
@@ -23,10 +25,14 @@ const CLIENT_ID = /^[\x21-\x7e]{1,255}$/;
 /** RFC 6749 §A.2. Beyond this length no header would carry it in every encoding. */
 const SECRET = /^[\x21-\x7e]{1,512}$/;
 
-const METHODS = ['client_secret_basic', 'private_key_jwt'] as const;
-const PERMISSIONS: readonly ClientPermission[] = ['revoke', 'introspect'];
+const METHODS = ['none', 'client_secret_basic', 'private_key_jwt'] as const;
+const PERMISSIONS: readonly ClientPermission[] = ['authorize', 'revoke', 'introspect'];
+
+const MAX_REDIRECT_URIS = 50;
 
 const SECRET_FIX = 'Take 32 random bytes, as `openssl rand -hex 32` prints';
+const REDIRECT_URI = 'https://app.example.com/callback';
+const REDIRECT_FIX = `Write it to the letter, such as '${REDIRECT_URI}', 'com.example.app:/callback' or 'http://127.0.0.1/callback'`;
 const KEY_FIX = 'Give the public half, as a JWK with kid and alg';
 
 /** What is wrong with a key that is left out of a JWKS, to whoever registers it. */
@@ -70,13 +76,62 @@ export async function readClients(
 }
 
 async function readClient(reader: OptionReader, path: string): Promise<RegisteredClient> {
-  reader.expectOnly(path, ['clientId', 'authentication', 'may']);
+  reader.expectOnly(path, ['clientId', 'authentication', 'may', 'redirectUris', 'scopes']);
   const fix = "Write the client_id of its tokens, such as 'gateway'";
+  const authentication = await readAuthentication(reader, `${path}.authentication`);
+  const may = readPermissions(reader, `${path}.may`);
+  if (authentication.method === 'none' && may.includes('introspect')) {
+    const problem = 'introspect is among them, and anybody can pose as a client without a method';
+    reader.add(`${path}.may`, problem, "Leave 'introspect' out");
+  }
   return {
     clientId: reader.text(`${path}.clientId`, undefined, fix, (text) => CLIENT_ID.test(text)),
-    authentication: Object.freeze(await readAuthentication(reader, `${path}.authentication`)),
-    may: readPermissions(reader, `${path}.may`),
+    authentication: Object.freeze(authentication),
+    may,
+    ...readAuthority(reader, path, may),
   };
+}
+
+/** Where its codes may be sent and what they may be for. */
+function readAuthority(
+  reader: OptionReader,
+  path: string,
+  may: readonly ClientPermission[],
+): Pick<RegisteredClient, 'redirectUris' | 'scopes'> {
+  const offered = readScopes(reader, 'authorization.scopes', []);
+  if (may.includes('authorize')) {
+    const scopes = readScopes(reader, `${path}.scopes`, offered);
+    if (!scopes.every((name) => offered.includes(name))) {
+      const fix = 'Name it there too';
+      reader.add(`${path}.scopes`, 'one of them is not in authorization.scopes', fix);
+    }
+    return { redirectUris: readRedirectUris(reader, `${path}.redirectUris`), scopes };
+  }
+  for (const name of ['redirectUris', 'scopes']) {
+    if (reader.get(`${path}.${name}`) === undefined) continue;
+    const fix = "Add 'authorize' to may, or leave it out";
+    reader.add(`${path}.${name}`, 'the client may not authorize', fix);
+  }
+  return { redirectUris: Object.freeze([]), scopes: Object.freeze([]) };
+}
+
+function readRedirectUris(reader: OptionReader, path: string): readonly string[] {
+  const value = reader.get(path);
+  if (value === undefined) return Object.freeze([]);
+  const list: unknown[] = Array.isArray(value) ? [...(value as unknown[])] : [];
+  if (list.length === 0 || list.length > MAX_REDIRECT_URIS) {
+    reader.refuse(path, `Write a list of 1 to ${MAX_REDIRECT_URIS}, such as ['${REDIRECT_URI}']`);
+    return [];
+  }
+  const uris: string[] = [];
+  for (const [index, uri] of list.entries()) {
+    const place = `${path}.${index}`;
+    const problem = typeof uri === 'string' ? redirectUriProblem(uri) : 'it is no text';
+    if (problem !== undefined) reader.add(place, problem, REDIRECT_FIX);
+    else if (uris.includes(String(uri))) reader.add(place, 'it is named already', 'Name it once');
+    else uris.push(String(uri));
+  }
+  return Object.freeze(uris);
 }
 
 function readPermissions(reader: OptionReader, path: string): readonly ClientPermission[] {
@@ -84,7 +139,7 @@ function readPermissions(reader: OptionReader, path: string): readonly ClientPer
   const list: unknown[] = Array.isArray(value) ? [...(value as unknown[])] : [];
   const known = PERMISSIONS.filter((name) => list.includes(name));
   if (list.length === 0 || known.length < list.length) {
-    reader.refuse(path, `Write one or both, each once, of ${PERMISSIONS.join(', ')}`);
+    reader.refuse(path, `Write one or more, each once, of ${PERMISSIONS.join(', ')}`);
   }
   return Object.freeze(known);
 }
@@ -95,6 +150,9 @@ async function readAuthentication(
 ): Promise<ClientAuthentication> {
   const method = METHODS.find((name) => name === reader.get(`${path}.method`));
   switch (method) {
+    case 'none':
+      reader.expectOnly(path, ['method']);
+      return { method };
     case 'client_secret_basic':
       reader.expectOnly(path, ['method', 'secrets']);
       return { method, digests: Object.freeze(await readSecrets(reader, `${path}.secrets`)) };

@@ -9,7 +9,8 @@ import type { RequestForm } from './request-form.js';
 
 /**
  * Tells which client sent a request (RFC 6749 §2.3), by the one method it is registered with. An
- * unknown client and a wrong secret get the same answer after the same work.
+ * unknown client and a wrong secret get the same answer after the same work. Public clients only say
+ * who they are, so whatever they present must be worth nothing without a proof of its own.
  */
 export class ClientAuthenticator {
   readonly #clients: ReadonlyMap<string, RegisteredClient>;
@@ -41,6 +42,8 @@ export class ClientAuthenticator {
     }
     if (assertion !== undefined) return this.#byAssertion(form);
     if (authorization !== undefined) return this.#bySecret(authorization, form);
+    const client = this.#clients.get(form.client_id ?? '');
+    if (methods.length === 0 && client?.authentication.method === 'none') return client;
     const detail =
       form.client_secret === undefined
         ? 'the request does not authenticate its client'

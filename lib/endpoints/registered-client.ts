@@ -3,10 +3,12 @@ import { hash } from 'node:crypto';
 import type { VerificationKey } from '../keys/key-material.js';
 
 /** What a client may ask this service for. */
-export type ClientPermission = 'revoke' | 'introspect';
+export type ClientPermission = 'authorize' | 'revoke' | 'introspect';
 
 /** How a client shows who it is. What is kept here lets nobody else show it. */
 export type ClientAuthentication =
+  /** It cannot: what it is told, everybody who takes it apart knows (RFC 6749 §2.1, public clients). */
+  | { readonly method: 'none' }
   | {
       readonly method: 'client_secret_basic';
       /** Digests, as `secretDigest` makes them: of the current secret, and of the one before. */
@@ -23,6 +25,10 @@ export interface RegisteredClient {
   readonly clientId: string;
   readonly authentication: ClientAuthentication;
   readonly may: readonly ClientPermission[];
+  /** Where codes may be sent, as `redirectUriProblem` lets them be. */
+  readonly redirectUris: readonly string[];
+  /** The scope tokens it may be granted. */
+  readonly scopes: readonly string[];
 }
 
 /** Secrets of one client that are good at a time: a new one, and the one it takes over from. */

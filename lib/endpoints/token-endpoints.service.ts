@@ -5,6 +5,7 @@ import type { HttpRequest } from '../guard/credentials.js';
 import type { Clock } from '../kernel/clock.js';
 import { ConfigError, RevocationError, TokenError } from '../kernel/errors.js';
 import type { RevocationService } from '../revocation/revocation.service.js';
+import type { SessionService } from '../sessions/session.service.js';
 import type { TokenService } from '../tokens/token.service.js';
 import { ClientAssertions } from './client-assertion.js';
 import { ClientAuthenticator } from './client-authenticator.js';
@@ -27,6 +28,8 @@ export interface TokenEndpointsConfig {
 export interface TokenEndpointsSurroundings {
   readonly tokens: Pick<TokenService, 'verify' | 'check'>;
   readonly revocations: Pick<RevocationService, 'revokeToken' | 'health'>;
+  /** @defaultValue none, where the storage carries none */
+  readonly sessions?: Pick<SessionService, 'revoke'> | null;
   /** `null` if the storage carries none, which is enough without `private_key_jwt`. */
   readonly replays: ReplayStore | null;
   readonly clock: Clock;
@@ -54,15 +57,16 @@ export class TokenEndpoints {
   }
 
   /**
-   * Revokes the token a client presents, and not its session, which RFC 7009 §2.1 leaves open: a
-   * client that logs its user out has a refresh token to revoke. Resolves once the store has the
-   * revocation, or when there is nothing to revoke (§2.2).
+   * Revokes the token a client presents: a refresh token with its session and all access tokens of it
+   * (RFC 7009 §2.1), an access token alone. Which of them it is says the token; hints change nothing.
+   * Resolves once the store has the revocation, or when there is nothing to revoke (§2.2).
    * @throws EndpointRefusal if the request, the client, or its claim to the token is wrong
    * @throws StoreError, KeyError, RevocationError if the token may live on: ask again
    */
   async revoke(request: HttpRequest): Promise<void> {
     const { client, token } = await this.#admit(request, 'revoke');
-    const { tokens, revocations } = this.#surroundings;
+    const { tokens, revocations, sessions } = this.#surroundings;
+    if (await sessions?.revoke(token, client.clientId)) return;
     const issued = await readIssuedToken(tokens, token);
     if (issued === undefined) return;
     // RFC 7009 §2.1. A `client_id` means something only together with the issuer that gave it.
@@ -112,7 +116,7 @@ export class TokenEndpoints {
   }
 
   async #admit(request: HttpRequest, permission: ClientPermission): Promise<Call> {
-    const form = readForm(request);
+    const form = readForm(request, ['token', 'token_type_hint']);
     const client = await this.#authenticator.authenticate(request, form);
     if (!client.may.includes(permission)) {
       const detail = `the client may not ${permission}`;
