@@ -11,12 +11,16 @@ import type { PresentedToken, SessionKey } from './session-store.js';
 /** Refresh tokens begin with this, so that whoever scans for leaked secrets knows one. */
 const PREFIX = 'rt1_';
 
-/** Bytes of each part. */
+/**
+ * Bytes of each part, in the order in which they stand: what changes first, and the name where no
+ * multiple of three begins, so that no text of a token holds the text of a `sid`.
+ */
+const SECRET = 32;
 const OWNER = 16;
 const ID = 16;
 const LINEAGE = 16;
-const SECRET = 32;
-const BODY = OWNER + ID + LINEAGE + SECRET;
+const NAME_ENDS = SECRET + OWNER + ID;
+const BODY = NAME_ENDS + LINEAGE;
 
 const TEXT = /^rt1_[A-Za-z0-9_-]{107}$/;
 const SESSION_ID = /^[A-Za-z0-9_-]{43}$/;
@@ -37,13 +41,13 @@ export function newRefreshToken(issuer: string, subject: string): RefreshToken {
   return { key: keyOf(name), lineage: randomBytes(LINEAGE), secret: randomBytes(SECRET) };
 }
 
-/** The token that is to follow: of the same session, and nobody can tell it from the one before. */
+/** The token that is to follow in the same session. */
 export function successorOf({ key, lineage }: RefreshToken, secret?: Buffer): RefreshToken {
   return { key, lineage, secret: secret ?? randomBytes(SECRET) };
 }
 
 export function writeRefreshToken({ key, lineage, secret }: RefreshToken): string {
-  const body = Buffer.concat([Buffer.from(key.id, 'base64url'), lineage, secret]);
+  const body = Buffer.concat([secret, Buffer.from(key.id, 'base64url'), lineage]);
   return `${PREFIX}${body.toString('base64url')}`;
 }
 
@@ -53,11 +57,10 @@ export function readRefreshToken(text: unknown): RefreshToken | undefined {
   const encoded = text.slice(PREFIX.length);
   const body = Buffer.from(encoded, 'base64url');
   if (body.length !== BODY || body.toString('base64url') !== encoded) return undefined;
-  const lineage = body.subarray(OWNER + ID, BODY - SECRET);
   return {
-    key: keyOf(body.subarray(0, OWNER + ID)),
-    lineage,
-    secret: body.subarray(BODY - SECRET),
+    key: keyOf(body.subarray(SECRET, NAME_ENDS)),
+    lineage: body.subarray(NAME_ENDS),
+    secret: body.subarray(0, SECRET),
   };
 }
 

@@ -15,6 +15,8 @@ import {
   type PrivateJwk,
   type SigningKey,
 } from '../../lib/keys/key-material.js';
+import type { TokenPair } from '../../lib/sessions/session.js';
+import { SessionService } from '../../lib/sessions/session.service.js';
 import { TokenService } from '../../lib/tokens/token.service.js';
 import type { VerifiedToken } from '../../lib/tokens/verified-token.js';
 import {
@@ -108,6 +110,8 @@ export interface Arena {
   readonly privateJwk: PrivateJwk;
   /** A right token with scope `read`. */
   readonly valid: string;
+  /** What a page holds whose session travels in cookies. */
+  readonly carried: { readonly accessToken: string; readonly csrfToken: string };
   /** A right token but for a `cnf` that asks for a proof. */
   readonly bound: string;
   side(adapter: AdapterName): Side;
@@ -119,6 +123,9 @@ export interface Arena {
   close(): Promise<void>;
 }
 
+/** The origin of the application's own pages. */
+export const PAGE = 'https://app.example';
+
 export async function openArena(): Promise<Arena> {
   const clock = new TestClock();
   const key = await generateSigningKey('ES256');
@@ -126,7 +133,11 @@ export async function openArena(): Promise<Arena> {
   recordSecret(privateJwk.d ?? '');
   const apps = new Map<AdapterName, GuardedApp>();
   for (const adapter of ADAPTERS) {
-    const options = { keys: { signingKey: privateJwk }, tokens: { requiredClaims: ['client_id'] } };
+    const options = {
+      keys: { signingKey: privateJwk },
+      tokens: { requiredClaims: ['client_id'] },
+      transport: { cookies: {}, origins: [PAGE] },
+    } as const;
     apps.set(adapter, await startGuardedApp([ArenaController], { adapter, clock, options }));
   }
   const sides = [...apps].map(([adapter, { app, url }]) => ({
@@ -143,6 +154,8 @@ export async function openArena(): Promise<Arena> {
     jti: 'arena-bound',
     cnf: { jkt: 'x'.repeat(43) },
   });
+  // One key on both sides, so that a session of one is good on the other.
+  const { accessToken, csrfToken = '' } = await sessionOf(apps.get('express'));
   const retired = await generateSigningKey('ES256');
   const config = {
     iss: ISSUER,
@@ -181,6 +194,7 @@ export async function openArena(): Promise<Arena> {
     key,
     privateJwk,
     valid,
+    carried: { accessToken, csrfToken },
     bound,
     side(adapter) {
       const side = sides.find((candidate) => candidate.adapter === adapter);
@@ -238,6 +252,15 @@ interface Canary {
 }
 
 /** Listens where hostile headers point to; a call means that a header was followed (SSRF). */
+async function sessionOf(app: GuardedApp | undefined): Promise<TokenPair> {
+  if (app === undefined) throw new TypeError('nothing started');
+  const sessions = app.app.get(SessionService);
+  const pair = await sessions.start('user-1', { clientId: 'client-1', carrier: 'cookie' });
+  recordSecret(pair.accessToken);
+  recordSecret(pair.refreshToken);
+  return pair;
+}
+
 async function openCanary(): Promise<Canary> {
   let calls = 0;
   const server = createServer((_request, response) => {

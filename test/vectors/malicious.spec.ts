@@ -6,6 +6,7 @@ import {
   faceOf,
   isHeaderValue,
   openArena,
+  PAGE,
   parseAnswer,
   ROUTES,
   sendToken,
@@ -31,13 +32,11 @@ interface RequestRow {
 const tokenRows = readRows('malicious/malicious_tokens.sample.jsonl') as readonly TokenRow[];
 const requestRows = readRows('malicious/malicious_requests.sample.jsonl') as readonly RequestRow[];
 
-/** Rows whose verdict needs cookies, CSRF tokens or DPoP; until then they are refused like any other. */
+/** Rows whose verdict needs DPoP; until then they are refused like any other. */
 const NOT_JUDGED_YET: ReadonlyMap<string, string> = new Map([
   ['T293', 'a right DPoP proof'],
   ['T294', 'a right DPoP proof with another spelling of htu'],
   ['H048', 'two DPoP proofs'],
-  ['H054', 'a right cookie with a right CSRF token'],
-  ['H055', 'a right cookie without CSRF token: to be 403'],
 ]);
 
 const judgedTokens = tokenRows.filter(({ id }) => !NOT_JUDGED_YET.has(id));
@@ -59,22 +58,23 @@ function tokenOf(row: TokenRow): string {
   return token;
 }
 
-/** The places a row of requests names, as this application has them. */
+/** What a row of requests names, as this application has it; in cookies, a session's own tokens. */
 function fill(text: string): string {
+  const inCookie = text.includes('{{ACCESS_COOKIE}}');
   const names: Readonly<Record<string, string>> = {
     PROTECTED: ROUTES.protected,
     PROTECTED_POST: '/things',
     ADMIN: ROUTES.admin,
     JWKS: '/.well-known/jwks.json',
-    VALID: arena.valid,
+    VALID: inCookie ? arena.carried.accessToken : arena.valid,
     VALID_JKT_BOUND: arena.bound,
     PROOF: tokens.get('T293') ?? '',
     PROOF2: tokens.get('T294') ?? '',
     ACCESS_COOKIE: '__Host-access_token',
     CSRF_COOKIE: '__Host-csrf_token',
     CSRF_HEADER: 'X-CSRF-Token',
-    CSRF: 'csrf-csrf-csrf-csrf',
-    ORIGIN: 'https://app.example',
+    CSRF: arena.carried.csrfToken,
+    ORIGIN: PAGE,
   };
   return text.replaceAll(/\{\{([A-Z_0-9]+)\}\}/g, (_, name: string) => {
     const value = names[name];
