@@ -32,6 +32,7 @@ const config: Config = {
   setupFiles: ['reflect-metadata', '<rootDir>/test/support/witness-logger.ts'],
   // Only what hangs runs into it: that a machine is slow or stalls is no failure of a test.
   testTimeout: 300_000,
+  testSequencer: '<rootDir>/.ci/longest-first.cjs',
   // Half of the suites wait for servers most of the time: two processors carry three of them.
   maxWorkers: 3,
   transform: {
@@ -58,6 +59,7 @@ const config: Config = {
     '^nest-jwt-hardening/opentelemetry$': '<rootDir>/lib/metrics/health-metrics.ts',
     '^nest-jwt-hardening/pkcs11$': '<rootDir>/lib/pkcs11/pkcs11-vault.ts',
     '^nest-jwt-hardening/testing$': '<rootDir>/lib/testing/index.ts',
+    '^nest-jwt-hardening/client$': '<rootDir>/lib/client/index.ts',
     '^(\\.{1,2}/.*)\\.js$': ['$1', '$1.js'],
   },
   reporters: summaryFile

@@ -32,6 +32,7 @@ type Check = (module: SourceModule) => readonly string[];
  */
 const RANKS: ReadonlyMap<string, number> = new Map([
   ['kernel', 0],
+  ['client', 0],
   ['events', 1],
   ['keys', 2],
   ['revocation', 2],
@@ -60,12 +61,16 @@ const PORT = /-(?:store|log|storage|directory)\.ts$/;
 
 const MAX_LINES = 400;
 
-/** The one file, if any, that may reach for something no other file may touch. */
-const AMBIENT: readonly { readonly what: RegExp; readonly allowed: string | undefined }[] = [
-  { what: /^Date\.now$|^new Date\(\)$|^performance\.now$/, allowed: 'kernel/clock.ts' },
-  { what: /^process\.env$/, allowed: 'config/environment.ts' },
-  { what: /^console$/, allowed: undefined },
-  { what: /^Math\.random$/, allowed: undefined },
+/** The files, if any, that may reach for something no other file may touch. */
+const AMBIENT: readonly { readonly what: RegExp; readonly allowed: readonly string[] }[] = [
+  {
+    what: /^Date\.now$|^new Date\(\)$|^performance\.now$/,
+    // One of the server, one of the browser.
+    allowed: ['kernel/clock.ts', 'client/browser.ts'],
+  },
+  { what: /^process\.env$/, allowed: ['config/environment.ts'] },
+  { what: /^console$/, allowed: [] },
+  { what: /^Math\.random$/, allowed: [] },
 ];
 
 /** The thin Nest shell: what Nest constructs or calls. Everything else is plain code. */
@@ -198,6 +203,16 @@ export const RULES: ReadonlyMap<string, Check> = new Map<string, Check>([
           ),
   ],
   [
+    'the browser client stands alone',
+    (module) =>
+      refusedImports(module, ({ specifier, target }) =>
+        (module.room === 'client') === (target?.startsWith('client/') ?? false) ||
+        (module.room !== 'client' && target === undefined)
+          ? undefined
+          : `imports ${specifier}`,
+      ),
+  ],
+  [
     'a package is imported only where its room allows it',
     (module) =>
       refusedImports(module, ({ specifier }) =>
@@ -229,13 +244,15 @@ export const RULES: ReadonlyMap<string, Check> = new Map<string, Check>([
         if (!isUse) return undefined;
         const used = ts.isNewExpression(node) ? node.getText() : compact(node);
         const door = AMBIENT.find(({ what }) => what.test(used));
-        return door === undefined || door.allowed === module.path ? undefined : `uses ${used}`;
+        return door === undefined || door.allowed.includes(module.path) ? undefined : `uses ${used}`;
       }),
   ],
   [
     'a timer never keeps the process alive',
     (module) =>
       findings(module, (node) =>
+        // A page has no process to keep alive, and its timers no `unref`.
+        module.path !== 'client/browser.ts' &&
         ts.isCallExpression(node) &&
         /^set(?:Timeout|Interval)$/.test(node.expression.getText()) &&
         !module.ast.text.includes('.unref()')
