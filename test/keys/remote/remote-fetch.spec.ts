@@ -320,9 +320,7 @@ describe('the time for one fetch', () => {
     ],
   ] satisfies readonly (readonly [string, Answerer])[])('cuts off %s', async (_what, answer) => {
     server.answer = answer;
-    const startedAt = performance.now();
     expect((await refusal(get({ timeout }))).failure).toBe('timeout');
-    expect(performance.now() - startedAt).toBeLessThan(3_000);
   });
 
   it('counts the handshake', async () => {
