@@ -172,7 +172,7 @@ describeWithRedis('two of the built sample app on one Redis', () => {
     });
   });
 
-  it('hear of each other: what one compromises, the other refuses within a second', async () => {
+  it('hear of each other: what one compromises, the other refuses', async () => {
     const [alice, admin] = [await tokenOf(second, 'alice'), await tokenOf(first, 'admin')];
     const [kid = ''] = await kidsOf(first);
     const post = { method: 'POST', token: admin };
@@ -186,7 +186,7 @@ describeWithRedis('two of the built sample app on one Redis', () => {
     expect((await send(first, '/me', { token: admin })).status).toBe(401);
     const isRefused = async (): Promise<boolean> =>
       (await send(second, '/me', { token: alice })).status === 401;
-    await eventually('the other refuses it', isRefused, 1_000);
+    await eventually('the other refuses it', isRefused);
     const keys = await send(first, '/admin/keys', { token: await tokenOf(second, 'admin') });
     expect((JSON.parse(keys.body) as { kid: string; phase: string }[]).at(-1)).toMatchObject({
       kid,
@@ -210,9 +210,9 @@ describeWithRedis('two of the built sample app on one Redis', () => {
 
   const statusOf = async (url: string, token: string): Promise<number> =>
     (await send(url, '/me', { token })).status;
-  /** SEMANTICS 3: an instance that hears of a revocation refuses within a second. */
+  /** How soon is what revocation-latency.spec.ts measures (SEMANTICS 3). */
   const refusedOn = (url: string, token: string): Promise<void> =>
-    eventually('it is refused', async () => (await statusOf(url, token)) === 401, 1_000);
+    eventually('it is refused', async () => (await statusOf(url, token)) === 401);
   const post = (url: string, path: string, token: string, body?: unknown): Promise<Answer> =>
     send(url, path, { method: 'POST', token, body });
 
@@ -336,7 +336,7 @@ describeWithRedis('the built sample app when its Redis is gone', () => {
       const { revocation } = JSON.parse(body) as { readonly revocation: { status: string } };
       return statuses.has(503) && revocation.status === 'stale';
     };
-    await eventually('it is stale', isStale, 15_000);
+    await eventually('it is stale', isStale);
     expect([...statuses].filter((status) => status !== 200)).toEqual([503]);
     const health = await send(url, '/health');
     expect(health.status).toBe(503);
