@@ -459,46 +459,64 @@ describe.each(combinations)(
   },
 );
 
-describe.each(platforms)('Node $node, Nest $nest, $format app', (platform) => {
-  it('does not start with a contradiction of decorators (SEMANTICS 5)', async () => {
-    const message = await refusalToStart(platform, { CONTROLLERS: 'contradictory' });
-    expect(message).toContain('nest-jwt-hardening cannot start, 1 problem to fix:');
-    expect(message).toContain(
-      'ContradictoryController.contradiction: it is @Public() and also demands scopes(accounts:read). Remove',
-    );
-  });
+/** Each of the ways to be refused at the start meets each Node, and each Nest in each format, once. */
+const REFUSALS = ['contradiction', 'options', 'environment'] as const;
 
-  it('does not start with wrong options, and lists all of them', async () => {
-    const message = await refusalToStart(platform, { CONFIGURED: 'wrong' });
-    expect(message).toContain('nest-jwt-hardening cannot start, 5 problems to fix:');
-    for (const problem of [
-      'issuer: it is an empty text. Write',
-      'audience: it is an empty list. Name',
-      'keys.publishAhead: it is a text of another form. Write',
-      'tokens.accessTTL: it is not an option. Did you mean accessTtl?',
-      "tokens.leeway: it is too long. Write at most '1m'",
-    ]) {
-      expect(message).toContain(`  - ${problem}`);
-    }
-  });
+function platformsOf(refusal: (typeof REFUSALS)[number]): readonly Platform[] {
+  return platforms.filter(
+    (_, index) => REFUSALS[(Math.floor(index / 4) + index) % REFUSALS.length] === refusal,
+  );
+}
 
-  it('does not start with a wrong environment, lists all of it and repeats no secret', async () => {
-    const { privateKey } = await generateKeyPair('ES256', { extractable: true });
-    const { x: _, ...half } = await exportJWK(privateKey);
-    const secret = String(half.d);
-    recordSecret(secret);
-    const message = await refusalToStart(platform, {
-      CONFIGURED: 'namespace',
-      JWT_AUDIENCE: '',
-      JWT_ACCESS_TTL: 'soon',
-      JWT_SIGNING_JWK: JSON.stringify({ ...half, alg: 'ES256' }),
-    });
-    expect(message).toContain('nest-jwt-hardening cannot start, 4 problems to fix:');
-    for (const variable of ['JWT_ISSUER', 'JWT_AUDIENCE', 'JWT_ACCESS_TTL', 'JWT_SIGNING_JWK']) {
-      expect(message).toMatch(new RegExp(`^ {2}- ${variable}: `, 'm'));
-    }
-    expect(message).not.toContain(secret);
-  });
+describe('an app that is put together wrong', () => {
+  it.each(platformsOf('contradiction'))(
+    'does not start with a contradiction of decorators (SEMANTICS 5): Node $node, Nest $nest, $format app',
+    async (platform) => {
+      const message = await refusalToStart(platform, { CONTROLLERS: 'contradictory' });
+      expect(message).toContain('nest-jwt-hardening cannot start, 1 problem to fix:');
+      expect(message).toContain(
+        'ContradictoryController.contradiction: it is @Public() and also demands scopes(accounts:read). Remove',
+      );
+    },
+  );
+
+  it.each(platformsOf('options'))(
+    'does not start with wrong options, and lists all of them: Node $node, Nest $nest, $format app',
+    async (platform) => {
+      const message = await refusalToStart(platform, { CONFIGURED: 'wrong' });
+      expect(message).toContain('nest-jwt-hardening cannot start, 5 problems to fix:');
+      for (const problem of [
+        'issuer: it is an empty text. Write',
+        'audience: it is an empty list. Name',
+        'keys.publishAhead: it is a text of another form. Write',
+        'tokens.accessTTL: it is not an option. Did you mean accessTtl?',
+        "tokens.leeway: it is too long. Write at most '1m'",
+      ]) {
+        expect(message).toContain(`  - ${problem}`);
+      }
+    },
+  );
+
+  it.each(platformsOf('environment'))(
+    'does not start with a wrong environment, lists all of it and repeats no secret: Node $node, Nest $nest, $format app',
+    async (platform) => {
+      const { privateKey } = await generateKeyPair('ES256', { extractable: true });
+      const { x: _, ...half } = await exportJWK(privateKey);
+      const secret = String(half.d);
+      recordSecret(secret);
+      const message = await refusalToStart(platform, {
+        CONFIGURED: 'namespace',
+        JWT_AUDIENCE: '',
+        JWT_ACCESS_TTL: 'soon',
+        JWT_SIGNING_JWK: JSON.stringify({ ...half, alg: 'ES256' }),
+      });
+      expect(message).toContain('nest-jwt-hardening cannot start, 4 problems to fix:');
+      for (const variable of ['JWT_ISSUER', 'JWT_AUDIENCE', 'JWT_ACCESS_TTL', 'JWT_SIGNING_JWK']) {
+        expect(message).toMatch(new RegExp(`^ {2}- ${variable}: `, 'm'));
+      }
+      expect(message).not.toContain(secret);
+    },
+  );
 });
 
 it.each(NEST_MAJORS)(
