@@ -9,6 +9,9 @@ const LOOPBACK = ['127.0.0.0/8', '::1'];
 /** Hosts of this machine, which browsers trust without https. */
 const LOCAL_HOSTS = ['localhost', '127.0.0.1', '[::1]'];
 
+/** What is left of a host that browsers would send: no wildcard, and no dot at the end. */
+const HOSTNAME = /^(?:[a-z0-9_.-]*[a-z0-9]|\[[0-9a-f:]+\])$/;
+
 /** The transport options, checked; all problems are noted. */
 export function readTransport(
   reader: OptionReader,
@@ -35,9 +38,11 @@ function readCookies(reader: OptionReader): TransportConfig['cookies'] {
 
 function readHttps(reader: OptionReader, nodeEnv: string | undefined): TransportConfig['https'] {
   const path = 'transport.https';
-  if (reader.get(path) === null) return null;
-  if (reader.get(path) === undefined) return nodeEnv === 'production' ? 'required' : null;
-  return reader.oneOf(path, ['required'], 'required');
+  const value = reader.get(path);
+  if (value === null) return null;
+  if (value === undefined) return nodeEnv === 'production' ? 'required' : null;
+  if (value !== 'required') reader.refuse(path, "Write 'required', or null to do without https");
+  return 'required';
 }
 
 function readOrigins(reader: OptionReader): TransportConfig['origins'] {
@@ -60,7 +65,7 @@ function readOrigins(reader: OptionReader): TransportConfig['origins'] {
 function isOrigin(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const { origin, protocol, hostname } = new URL(text);
-  if (origin !== text || hostname.endsWith('.')) return false;
+  if (origin !== text || !HOSTNAME.test(hostname)) return false;
   return protocol === 'https:' || (protocol === 'http:' && LOCAL_HOSTS.includes(hostname));
 }
 

@@ -1,11 +1,14 @@
 import { HttpException } from '@nestjs/common';
 
 import { refusalFor, toHttpException } from '../../lib/guard/challenge.js';
+import { InsecureRequest } from '../../lib/guard/request-transport.js';
 import {
   AccessError,
   type AccessErrorCode,
   KeyError,
   type KeyErrorCode,
+  SessionError,
+  type SessionErrorCode,
   TokenError,
   type TokenErrorCode,
 } from '../../lib/kernel/errors.js';
@@ -40,6 +43,16 @@ const KEY_CODES: readonly KeyErrorCode[] = [
   'ERR_KEY_RING_UNAVAILABLE',
 ];
 
+const SESSION_CODES: ReadonlyArray<readonly [SessionErrorCode, number, string]> = [
+  ['ERR_SESSION_MALFORMED', 401, 'invalid_token'],
+  ['ERR_SESSION_UNKNOWN', 401, 'invalid_token'],
+  ['ERR_SESSION_REUSED', 401, 'invalid_token'],
+  ['ERR_SESSION_ENDED', 401, 'invalid_token'],
+  ['ERR_SESSION_REVOKED', 401, 'invalid_token'],
+  ['ERR_SESSION_SUBJECT', 401, 'invalid_token'],
+  ['ERR_SESSION_SCOPE', 400, 'invalid_scope'],
+];
+
 describe('refusalFor (RFC 6750 §3, §3.1)', () => {
   it('is one and the same answer for every token that is refused (SEMANTICS 1: errors)', () => {
     const answers = TOKEN_CODES.map((code) => refusalFor(new TokenError(code, `why: ${code}`)));
@@ -65,6 +78,8 @@ describe('refusalFor (RFC 6750 §3, §3.1)', () => {
   const access: ReadonlyArray<readonly [AccessErrorCode, number, string, string | undefined]> = [
     ['ERR_ACCESS_NO_CREDENTIALS', 401, 'unauthorized', 'Bearer'],
     ['ERR_ACCESS_AMBIGUOUS_CREDENTIALS', 400, 'invalid_request', 'Bearer error="invalid_request"'],
+    ['ERR_ACCESS_CSRF', 403, 'access_denied', 'Bearer'],
+    ['ERR_ACCESS_INSECURE', 403, 'insecure_transport', 'Bearer'],
     ['ERR_ACCESS_DENIED', 403, 'insufficient_scope', 'Bearer error="insufficient_scope"'],
     ['ERR_ACCESS_POLICY_FAILED', 403, 'insufficient_scope', 'Bearer error="insufficient_scope"'],
     ['ERR_ACCESS_UNKNOWN_HANDLER', 401, 'invalid_token', 'Bearer error="invalid_token"'],
@@ -95,6 +110,23 @@ describe('refusalFor (RFC 6750 §3, §3.1)', () => {
       scheme: 'Bearer',
       parameters: { error: 'insufficient_scope', scope: 'a:read b' },
     });
+  });
+
+  it('shows what came over http the way to https, and tells no cache', () => {
+    const location = 'https://a.example/x';
+
+    expect(refusalFor(new InsecureRequest(location))).toEqual({
+      status: 308,
+      error: 'insecure_transport',
+      headers: { Location: location, 'Cache-Control': 'no-store' },
+    });
+    expect(refusalFor(new InsecureRequest(undefined)).status).toBe(403);
+  });
+
+  it.each(SESSION_CODES)('answers %s with %d %s', (code, status, error) => {
+    const refusal = refusalFor(new SessionError(code, 'why'));
+
+    expect([refusal.status, refusal.error]).toEqual([status, error]);
   });
 
   it.each([

@@ -51,7 +51,7 @@ describe.each(ADAPTERS)('the access cookie on %s', (adapter) => {
       ...changed,
     };
     const sent = Object.entries(headers).filter(([, value]) => value !== undefined);
-    return app.send(path, { method, headers: Object.fromEntries(sent) as Record<string, string> });
+    return app.send(path, { method, headers: Object.fromEntries(sent) });
   }
 
   function codes(): readonly unknown[] {
@@ -73,7 +73,7 @@ describe.each(ADAPTERS)('the access cookie on %s', (adapter) => {
     it.each(['GET', 'HEAD', 'OPTIONS'])('is enough for %s', async (method) => {
       const answer = await app.send('/open', { method, headers: { cookie: session.cookie } });
       expect(answer.status).toBe(200);
-      if (method !== 'HEAD') expect(JSON.parse(answer.body)).toEqual({ subject: 'user-1' });
+      expect(['', '{"subject":"user-1"}'].slice(method === 'HEAD' ? 0 : 1)).toContain(answer.body);
       expect(codes()).toEqual([]);
     });
 
