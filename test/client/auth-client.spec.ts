@@ -314,6 +314,15 @@ describe.each(TRANSPORTS)('a client with the transport %s', (transport) => {
     expect(tabs[1]?.told).toContain('logout');
   });
 
+  it('goes on with the login of another tab, and says that it is another', async () => {
+    const { world, bank, tabs } = await signedIn('body', 2);
+    await world.outcome(tabs[1]?.client.login(CREDENTIALS) ?? Promise.reject());
+    await world.advance(1_000);
+    expect(tabs.map(({ told }) => told)).toEqual([['replaced'], []]);
+    await world.outcome(tabs[0].client.fetch('/me'));
+    expect(world.sent.at(-1)?.headers.get('Authorization')).toBe(`Bearer ${bank.access}`);
+  });
+
   it('says when the server could not log out, and forgets what it can', async () => {
     const { world, tabs } = await signedIn(transport, 2);
     world.answer = () => new Response('{}', { status: 503 });
@@ -374,6 +383,9 @@ describe.each(TRANSPORTS)('a client with the transport %s', (transport) => {
       { v: 1, type: 'ended', at: Infinity, reason: 'logout' },
       { v: 1, type: 'ended', at: -1, reason: 'logout' },
       { v: 1, type: 'ended', at, reason: 'replaced' },
+      // Of a session before: what was over then says nothing of this one.
+      { v: 1, type: 'ended', at: 5, reason: 'logout' },
+      { v: 1, type: 'grant', grant: { ...grant, at: 5 } },
       { v: 1, type: 'grant' },
       { v: 1, type: 'grant', grant: { ...grant, at: 0.5 } },
       { v: 1, type: 'grant', grant: { ...grant, at: `${at}` } },
