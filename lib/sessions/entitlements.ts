@@ -52,31 +52,36 @@ export function claimsToStart(
 
 /**
  * The claims of its next one.
+ * @param now when it is issued
  * @throws SessionError `ERR_SESSION_SUBJECT` if the application says so
  * @throws RevocationError `ERR_SUBJECT_UNAVAILABLE` if it does not answer
  */
 export async function renewed(
   granted: TokenClaims,
   entitlementsOf: EntitlementsOf | null,
+  now: Date,
 ): Promise<TokenClaims> {
-  if (entitlementsOf === null) return granted;
-  const { sub, sid, auth_time, client_id, acr, amr } = granted;
+  // The clock by which the session began can have been ahead, and no token says what is to come.
+  const seconds = Math.floor(now.getTime() / 1000);
+  const auth_time = Math.min(granted.auth_time ?? seconds, seconds);
+  if (entitlementsOf === null) return { ...granted, auth_time };
+  const { sub, sid, client_id, acr, amr } = granted;
   const reference = { subject: sub, sessionId: sid ?? '', clientId: client_id };
   const entitlements = await ask(entitlementsOf, reference);
   if (entitlements === null) {
     throw new SessionError('ERR_SESSION_SUBJECT', 'the application no longer entitles its subject');
   }
-  const now = withEntitlements(entitlements, {
+  const entitled = withEntitlements(entitlements, {
     sub,
     ...(sid === undefined ? {} : { sid }),
-    ...(auth_time === undefined ? {} : { auth_time }),
+    auth_time,
     ...(client_id === undefined ? {} : { client_id }),
     ...(acr === undefined ? {} : { acr }),
     ...(amr === undefined ? {} : { amr }),
   });
   const before = new Set(scopesOf(granted.scope));
   // Scope that was not granted at the login was not consented to either.
-  return { ...now, scope: scopesOf(now.scope).filter((scope) => before.has(scope)) };
+  return { ...entitled, scope: scopesOf(entitled.scope).filter((scope) => before.has(scope)) };
 }
 
 /**

@@ -67,7 +67,7 @@ export interface SessionsConfig {
   readonly onReuse: ((reuse: SessionReuse) => unknown) | null;
 }
 
-/** What sessions are kept and judged with. */
+/** @internal What sessions are kept and judged with. */
 export interface SessionsSurroundings {
   /** `null` for a storage that cannot carry sessions. */
   readonly store: SessionStore | null;
@@ -275,7 +275,7 @@ export class SessionService {
     const facts = factsOf(grant, session);
     const standing = await this.#judged(facts.sessionId, () => tokens.standingOf(facts));
     const claims = await this.#judged(facts.sessionId, () =>
-      renewed(grant.claims, this.#config.entitlements),
+      renewed(grant.claims, this.#config.entitlements, this.#now()),
     );
     return this.#prepare(this.#narrowed(claims, scope), standing, {
       csrfToken: grant.carrier === 'cookie' ? csrfTokenOf(token) : undefined,
