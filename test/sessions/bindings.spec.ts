@@ -1,0 +1,103 @@
+import type { SessionBinding } from '../../lib/sessions/session.js';
+import { closeRooms, openRoom, type SessionRoom } from './session-room.js';
+
+const KEY: SessionBinding = { kind: 'dpop', value: 'thumbprint-of-the-owner' };
+
+let room: SessionRoom;
+
+beforeEach(async () => {
+  room = await openRoom();
+});
+
+afterEach(closeRooms);
+
+describe('S012 bound refresh token', () => {
+  it('goes on for who proves the same again, also inside the window', async () => {
+    const r1 = await room.start({ binding: KEY });
+    const r2 = await room.refresh(r1, { binding: { ...KEY } });
+    const repeated = await room.refresh(r1, { binding: KEY });
+    expect(repeated.refreshToken).toBe(r2.refreshToken);
+    expect(await room.refreshed(r2, { binding: KEY })).toBe('accepted');
+  });
+
+  it.each<[what: string, began: SessionBinding | undefined, sent: SessionBinding | undefined]>([
+    ['with another DPoP key', KEY, { ...KEY, value: 'thumbprint-of-the-thief' }],
+    ['without proof', KEY, undefined],
+    ['starting DPoP at renewal', undefined, KEY],
+    ['with the same value of another kind', KEY, { ...KEY, kind: 'cookie' }],
+    ['with a value that only begins the same', KEY, { ...KEY, value: `${KEY.value}2` }],
+  ])('%s ends the session, in whatever state its token is', async (_what, began, sent) => {
+    const own = began === undefined ? {} : { binding: began };
+    const other = sent === undefined ? {} : { binding: sent };
+    for (const state of ['current', 'predecessor'] as const) {
+      const r1 = await room.start(own);
+      const r2 = await room.refresh(r1, own);
+      expect(await room.refreshed(state === 'current' ? r2 : r1, other)).toBe('ERR_SESSION_REUSED');
+      expect(await room.refreshed(r2, own)).toBe('ERR_SESSION_ENDED');
+      expect(await room.verdict(r2)).toBe('ERR_TOKEN_REVOKED');
+    }
+    expect(room.said('refresh.reused').map(({ misuse }) => misuse)).toEqual(['binding', 'binding']);
+  });
+
+  it.each<[what: string, binding: unknown]>([
+    ['an empty value', { kind: 'dpop', value: '' }],
+    ['a huge value', { kind: 'dpop', value: 'x'.repeat(1_025) }],
+    ['a value that is no text', { kind: 'dpop', value: 7 }],
+    ['a list', { kind: 'dpop', value: ['x'] }],
+    ['no kind', { value: 'x' }],
+    ['a kind that there is not', { kind: 'none', value: 'x' }],
+    ['nothing at all', null],
+  ])('with %s is a mistake of the application: nothing is used up', async (_what, binding) => {
+    const wrong = { binding: binding as SessionBinding };
+    const pair = await room.start({ binding: KEY });
+    await expect(room.start(wrong)).rejects.toThrow(TypeError);
+    await expect(room.refresh(pair, wrong)).rejects.toThrow(TypeError);
+    expect(await room.refreshed(pair, { binding: KEY })).toBe('accepted');
+  });
+});
+
+describe('the refresh token of one client', () => {
+  it.each<[what: string, own: string | undefined, other: string | undefined]>([
+    ['another client', 'app', 'other-app'],
+    ['no client', 'app', undefined],
+    ['a client, where the session has none', undefined, 'app'],
+    ['a client whose name only begins the same', 'app', 'app2'],
+    ['a huge name', 'app', 'a'.repeat(100_000)],
+  ])('is unknown, and unharmed, when it comes from %s', async (_what, own, other) => {
+    const ours = own === undefined ? {} : { clientId: own };
+    const theirs = other === undefined ? {} : { clientId: other };
+    const r1 = await room.start(ours);
+    const r2 = await room.refresh(r1, ours);
+    for (const pair of [r1, r2]) {
+      expect(await room.refreshed(pair, theirs)).toBe('ERR_SESSION_UNKNOWN');
+      expect(await room.sessions.revoke(pair.refreshToken, other)).toBe(false);
+    }
+    expect(room.said('refresh.reused')).toEqual([]);
+    expect(await room.refreshed(r2, ours)).toBe('accepted');
+  });
+
+  it('is that of tokens.clientId where none is named', async () => {
+    room = await openRoom({ tokens: { clientId: 'web' } });
+    const pair = await room.start();
+    const { claims } = await room.tokens.verify(pair.accessToken);
+    expect(claims.client_id).toBe('web');
+    const next = await room.refresh(pair, { clientId: 'web' });
+    expect(await room.refreshed(next)).toBe('accepted');
+  });
+
+  it('ends its session when it is revoked by that client, current or not (RFC 7009 §2.1)', async () => {
+    for (const which of ['current', 'former'] as const) {
+      const r1 = await room.start({ clientId: 'app' });
+      const r2 = await room.refresh(r1, { clientId: 'app' });
+      const shown = which === 'current' ? r2 : r1;
+      expect(await room.sessions.revoke(shown.refreshToken, 'app')).toBe(true);
+      expect(await room.verdict(r2)).toBe('ERR_TOKEN_REVOKED');
+      expect(await room.refreshed(r2, { clientId: 'app' })).toBe('ERR_SESSION_UNKNOWN');
+      expect(await room.sessions.revoke(shown.refreshToken, 'app')).toBe(false);
+    }
+  });
+
+  it.each(['', 'rt1_', 'x'.repeat(111)])('is not %j', async (text) => {
+    expect(await room.sessions.revoke(text, undefined)).toBe(false);
+  });
+});
