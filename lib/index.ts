@@ -10,7 +10,14 @@ export type {
 } from './config/options.js';
 
 export type { SessionsOptions } from './config/session-options.js';
+export type { AuthorizationOptions } from './config/authorization-options.js';
 export type { ClientAuthenticationOptions, ClientOptions } from './config/client-options.js';
+export type {
+  AuthorizationAsk,
+  AuthorizationDecision,
+  AuthorizationGrant,
+  AuthorizationLogin,
+} from './endpoints/authorization-login.js';
 export type {
   StatusListsOptions,
   TrustedStatusListsOptions,

@@ -8,6 +8,9 @@ const DEFAULTS: Required<JwtHardeningExtras> = {
   isGlobal: true,
   guard: 'global',
   jwksPath: '/.well-known/jwks.json',
+  authorizationPath: null,
+  tokenPath: null,
+  metadataPath: null,
   revocationPath: null,
   introspectionPath: null,
   statusListPath: null,
@@ -19,6 +22,16 @@ export const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYN
     .setFactoryMethodName('createJwtHardeningOptions')
     .setExtras<JwtHardeningExtras>(DEFAULTS, (definition) => definition)
     .build();
+
+/** In the order in which they may take a path. */
+const PATHS = [
+  'jwksPath',
+  'authorizationPath',
+  'tokenPath',
+  'metadataPath',
+  'revocationPath',
+  'introspectionPath',
+] as const;
 
 /** A plain path: no parameter and no wildcard that would catch other routes. */
 const PATH = /^\/[A-Za-z0-9._~/-]+$/;
@@ -33,12 +46,25 @@ export function resolveExtras(options: JwtHardeningExtras): Required<JwtHardenin
     isGlobal: reader.oneOf('isGlobal', [true, false], DEFAULTS.isGlobal),
     guard: reader.oneOf('guard', ['global', 'manual'], DEFAULTS.guard),
     jwksPath: readPath(reader, 'jwksPath', '/.well-known/jwks.json'),
+    authorizationPath: readPath(reader, 'authorizationPath', '/oauth/authorize'),
+    tokenPath: readPath(reader, 'tokenPath', '/oauth/token'),
+    metadataPath: readPath(reader, 'metadataPath', '/.well-known/oauth-authorization-server'),
     revocationPath: readPath(reader, 'revocationPath', '/oauth/revoke'),
     introspectionPath: readPath(reader, 'introspectionPath', '/oauth/introspect'),
     statusListPath: readPath(reader, 'statusListPath', '/status-lists'),
   };
-  if (extras.revocationPath !== null && extras.revocationPath === extras.introspectionPath) {
-    reader.add('introspectionPath', 'it is revocationPath', 'Write another path');
+  const taken = new Map<string, string>();
+  for (const name of PATHS) {
+    const path = extras[name];
+    if (path === null) continue;
+    const other = taken.get(path);
+    if (other !== undefined) reader.add(name, `it is ${other}`, 'Write another path');
+    taken.set(path, name);
+  }
+  for (const name of ['authorizationPath', 'metadataPath'] as const) {
+    if (extras[name] === null || extras.tokenPath !== null) continue;
+    const fix = "Write tokenPath: '/oauth/token'";
+    reader.add(name, 'it is set, and tokenPath is not', fix);
   }
   if (reader.problems.length > 0) throw new ConfigError('ERR_CONFIG_INVALID', reader.problems);
   return extras;
@@ -46,7 +72,7 @@ export function resolveExtras(options: JwtHardeningExtras): Required<JwtHardenin
 
 function readPath(
   reader: OptionReader,
-  name: 'jwksPath' | 'revocationPath' | 'introspectionPath' | 'statusListPath',
+  name: (typeof PATHS)[number] | 'statusListPath',
   example: string,
 ): string | null {
   const value = reader.get(name);

@@ -28,7 +28,7 @@ type Check = (module: SourceModule) => readonly string[];
 
 /**
  * A room may import itself and any room of a lower rank; rooms of one rank do not know each other.
- * Only the composition root (rank 9) may import `config`, so each domain declares its own options.
+ * Only the composition root may import `config`, so each domain declares its own options.
  */
 const RANKS: ReadonlyMap<string, number> = new Map([
   ['kernel', 0],
@@ -53,8 +53,9 @@ const RANKS: ReadonlyMap<string, number> = new Map([
   ['metrics', 9],
   ['config', 9],
   ['jwt-hardening.module-definition.ts', 10],
-  ['jwt-hardening.module.ts', 11],
-  ['index.ts', 12],
+  ['composition', 11],
+  ['jwt-hardening.module.ts', 12],
+  ['index.ts', 13],
 ]);
 
 const PORT = /-(?:store|log|storage|directory)\.ts$/;
@@ -75,7 +76,7 @@ const AMBIENT: readonly { readonly what: RegExp; readonly allowed: readonly stri
 
 /** The thin Nest shell: what Nest constructs or calls. Everything else is plain code. */
 const NEST_FILE =
-  /^guard\/|^events\/(?:security-events|event-log)\.ts$|\.(?:service|controller|module|module-definition|schedule)\.ts$/;
+  /^(?:guard|composition)\/|^events\/(?:security-events|event-log)\.ts$|\.(?:service|controller|module|module-definition|schedule)\.ts$/;
 
 /** Where outside data becomes a type of ours, and so the only place for a double assertion. */
 const PARSER =

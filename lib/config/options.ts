@@ -5,6 +5,7 @@ import type { PemSigningKey, PrivateJwk } from '../keys/key-material.js';
 import type { KeyVault, Signer } from '../keys/signer.js';
 import type { SubjectDirectory } from '../revocation/subject-directory.js';
 import type { Storage } from '../storage/storage.js';
+import type { AuthorizationOptions } from './authorization-options.js';
 import type { ClientOptions } from './client-options.js';
 import type { SessionsOptions } from './session-options.js';
 import type { StatusListsOptions, TrustedStatusListsOptions } from './resolve-status-lists.js';
@@ -66,10 +67,14 @@ export interface JwtHardeningOptions {
   readonly subjects?: SubjectDirectory;
 
   /**
-   * The clients that may use the endpoints at `revocationPath` and `introspectionPath`.
+   * The clients that may use the endpoints at `authorizationPath`, `tokenPath`, `revocationPath` and
+   * `introspectionPath`.
    * @defaultValue `[]`
    */
   readonly clients?: readonly ClientOptions[];
+
+  /** The login of native apps and other clients at `authorizationPath`. */
+  readonly authorization?: AuthorizationOptions;
 
   /** The status lists at `statusListPath`. */
   readonly statusLists?: StatusListsOptions;
@@ -344,6 +349,28 @@ export interface JwtHardeningExtras {
    * @defaultValue `'/.well-known/jwks.json'`
    */
   readonly jwksPath?: string | null;
+
+  /**
+   * Where clients send their users to log in (RFC 6749 §3.1, with PKCE), such as
+   * `'/oauth/authorize'`; `null` for nowhere. Needs `authorization`, `clients` and `tokenPath`.
+   * @defaultValue `null`
+   */
+  readonly authorizationPath?: string | null;
+
+  /**
+   * Where clients exchange codes and refresh tokens for tokens (RFC 6749 §3.2), such as
+   * `'/oauth/token'`; `null` for nowhere. Needs `clients`.
+   * @defaultValue `null`
+   */
+  readonly tokenPath?: string | null;
+
+  /**
+   * Where clients learn about these endpoints (RFC 8414): `'/.well-known/oauth-authorization-server'`,
+   * with the path of `issuer` behind it if that has one; `null` for nowhere. Needs `tokenPath`. A
+   * global prefix of the application must exclude it, and the endpoints it names.
+   * @defaultValue `null`
+   */
+  readonly metadataPath?: string | null;
 
   /**
    * Where clients revoke their tokens (RFC 7009); `null` for nowhere. Needs `clients`.

@@ -1,3 +1,4 @@
+import type { AuthorizationConfig } from '../endpoints/authorization-endpoint.service.js';
 import type { TokenEndpointsConfig } from '../endpoints/token-endpoints.service.js';
 import type { RouteAuditConfig } from '../guard/route-audit.js';
 import { formatDuration } from '../kernel/duration.js';
@@ -14,6 +15,7 @@ import type { TokensConfig } from '../tokens/token.service.js';
 import type { TransportConfig } from '../transport/transport-config.js';
 import { OptionReader } from './option-reader.js';
 import type { JwtHardeningOptions } from './options.js';
+import { readAuthorization } from './resolve-authorization.js';
 import { readClients } from './resolve-clients.js';
 import { readDerivationPeriod, readKeys } from './resolve-keys.js';
 import { readSessions } from './resolve-sessions.js';
@@ -35,6 +37,8 @@ export interface ResolvedConfig {
   readonly sessions: SessionsConfig;
   readonly transport: TransportConfig;
   readonly endpoints: TokenEndpointsConfig;
+  /** `null` where there is no code flow. */
+  readonly authorization: AuthorizationConfig | null;
   readonly statusLists: StatusListSettings;
   /** The other issuers whose status lists are read. */
   readonly statusListIssuers: readonly StatusListIssuer[];
@@ -55,6 +59,7 @@ const OPTIONS: readonly (keyof JwtHardeningOptions)[] = [
   'sessions',
   'transport',
   'clients',
+  'authorization',
   'statusLists',
   'trust',
 ];
@@ -83,6 +88,9 @@ async function resolve(reader: OptionReader, nodeEnv: string | undefined): Promi
     'guard',
     'isGlobal',
     'jwksPath',
+    'authorizationPath',
+    'tokenPath',
+    'metadataPath',
     'revocationPath',
     'introspectionPath',
     'statusListPath',
@@ -97,6 +105,7 @@ async function resolve(reader: OptionReader, nodeEnv: string | undefined): Promi
   const subjects = readSubjects(reader);
   const sessions = readSessions(reader, storage);
   const transport = readTransport(reader, { issuer, nodeEnv });
+  const authorization = readAuthorization(reader, issuer, storage);
   const clients = await readClients(reader, storage);
   const { leeway } = tokens;
   const keys = await readKeys(reader, { profile, issuer, leeway, nodeEnv, storage, outage });
@@ -151,6 +160,7 @@ async function resolve(reader: OptionReader, nodeEnv: string | undefined): Promi
     }),
     transport,
     endpoints: Object.freeze({ issuer, leeway: leeway / SECOND, clients }),
+    authorization,
     statusLists,
     statusListIssuers: Object.freeze(trust.statusLists),
     trust: Object.freeze(trust.jwks),

@@ -49,12 +49,8 @@ function readHook<Name extends 'entitlements' | 'onReuse'>(
   const path = `sessions.${name}`;
   const value = reader.get(path);
   if (value === undefined) return null;
-  if (isFunction<NonNullable<SessionsConfig[Name]>>(value)) return value;
+  // What it takes and answers is for the compiler to say; what it does answer is doubted when asked.
+  if (typeof value === 'function') return value as NonNullable<SessionsConfig[Name]>;
   reader.refuse(path, 'Write a function');
   return null;
-}
-
-/** What it takes and answers is for the compiler to say; what it does answer is doubted where it is asked. */
-function isFunction<Hook extends (...given: never[]) => unknown>(value: unknown): value is Hook {
-  return typeof value === 'function';
 }

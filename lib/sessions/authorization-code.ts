@@ -47,6 +47,7 @@ export interface AuthorizationCodesConfig {
   readonly codeFor: number;
 }
 
+/** @internal */
 export interface AuthorizationCodesSurroundings {
   readonly store: SessionStore;
   readonly tokens: Pick<TokenService, 'standingFor' | 'standingOf'>;
