@@ -28,6 +28,8 @@ export interface Checked {
   readonly status: number;
   /** When the handler ran; `undefined` if it did not. */
   readonly at: number | undefined;
+  /** How many milliseconds the instance was behind the log when it had decided. */
+  readonly lag: number;
 }
 
 export type Fate = 'die before the write' | 'die during the write' | 'die after the write';
@@ -85,9 +87,9 @@ export class SessionClient {
 
   async check(accessToken: string): Promise<Checked> {
     const head = [`Authorization: Bearer ${accessToken}`];
-    const { status, text } = await this.#line.ask('GET /check', head);
+    const { status, headers, text } = await this.#line.ask('GET /check', head);
     const { at } = JSON.parse(text) as { readonly at?: number };
-    return { status, at };
+    return { status, at, lag: Number(headers('x-lag')?.split(' ')[2]) };
   }
 
   /** Whether it is accepted, once that can be said. */
