@@ -78,6 +78,7 @@ export async function readClients(
 async function readClient(reader: OptionReader, path: string): Promise<RegisteredClient> {
   reader.expectOnly(path, ['clientId', 'authentication', 'may', 'redirectUris', 'scopes']);
   const fix = "Write the client_id of its tokens, such as 'gateway'";
+  const id = reader.text(`${path}.clientId`, undefined, fix, (text) => CLIENT_ID.test(text));
   const authentication = await readAuthentication(reader, `${path}.authentication`);
   const may = readPermissions(reader, `${path}.may`);
   if (authentication.method === 'none' && may.includes('introspect')) {
@@ -85,7 +86,7 @@ async function readClient(reader: OptionReader, path: string): Promise<Registere
     reader.add(`${path}.may`, problem, "Leave 'introspect' out");
   }
   return {
-    clientId: reader.text(`${path}.clientId`, undefined, fix, (text) => CLIENT_ID.test(text)),
+    clientId: id,
     authentication: Object.freeze(authentication),
     may,
     ...readAuthority(reader, path, may),

@@ -84,7 +84,7 @@ const MAX_SKEW = 60_000;
 const HEADER_TEXT = /^[\x20-\x7e]{1,4096}$/;
 /** On this host, whatever browsers make of backslashes and of two slashes. */
 const OWN_PATH = /^\/(?![/\\])[\x21-\x5b\x5d-\x7e]*$/;
-const HTTPS_URL = /^https:\/\/[^/?#@\\]+[\x21-\x5b\x5d-\x7e]*$/;
+const HTTPS_URL = /^https:\/\/[A-Za-z0-9.:[\]-]+(?:[/?][\x21-\x5b\x5d-\x7e]*)?$/;
 
 /**
  * Asks the application, and believes only what makes sense.

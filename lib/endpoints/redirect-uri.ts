@@ -9,7 +9,7 @@ const MAX_LENGTH = 2_000;
 const PLAIN = /^[\x21\x23-\x29\x2b-\x3b\x3d\x3f-\x5b\x5d\x5f\x61-\x7a\x7e]+$/;
 const WITH_HOST = /^https?:\/\/[^/?#@]+(?:[/?]|$)/;
 /** RFC 8252 §7.1: a name its owner holds in the DNS, backwards. */
-const PRIVATE_SCHEME = /^[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+:\/?[^/]/;
+const PRIVATE_SCHEME = /^[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+:\/{0,3}[^/]/;
 const LOOPBACK = /^http:\/\/(?<host>127\.0\.0\.1|\[::1\])(?::(?<port>[1-9]\d{0,4}))?(?=[/?]|$)/;
 /** It may mean another address than the client's own, and is as good as registered. */
 const LOCALHOST = /^http:\/\/localhost(?::\d{1,5})?(?:[/?]|$)/;

@@ -16,8 +16,10 @@ interface Outcome {
   readonly problems: readonly ConfigProblem[];
 }
 
+const SCOPES = ['accounts:read', 'transfers:write'];
+
 async function read(clients: unknown, storage: Partial<Storage> = {}): Promise<Outcome> {
-  const reader = new OptionReader({ clients });
+  const reader = new OptionReader({ clients, authorization: { scopes: SCOPES } });
   const read = await readClients(reader, { ...memoryStorage(), ...storage });
   recordOutput(JSON.stringify(reader.problems));
   return { clients: read, problems: reader.problems };
@@ -66,6 +68,8 @@ describe('clients', () => {
           digests: [secretDigest(current), secretDigest(next)],
         },
         may: ['revoke', 'introspect'],
+        redirectUris: [],
+        scopes: [],
       },
     ]);
     const [client] = clients;
@@ -152,7 +156,8 @@ describe('clients', () => {
   it.each<[rule: string, authentication: unknown, path: string]>([
     ['missing', undefined, 'method'],
     ['text', 'client_secret_basic', 'method'],
-    ['unknown', { method: 'none' }, 'method'],
+    ['unknown', { method: 'self_signed_tls_client_auth' }, 'method'],
+    ['none, with a secret', { method: 'none', secrets: [newSecret()] }, 'secrets'],
     ['in the body', { method: 'client_secret_post', secrets: [newSecret()] }, 'method'],
     ['by a shared secret', { method: 'client_secret_jwt', secrets: [newSecret()] }, 'method'],
     ['without what it needs', { method: 'client_secret_basic' }, 'secrets'],
@@ -270,6 +275,63 @@ describe('clients', () => {
       },
     ]);
     expect((await read([withSecrets([newSecret()])], storage)).problems).toEqual([]);
+  });
+
+  const native = (options: object): object => ({
+    clientId: 'native',
+    authentication: { method: 'none' },
+    may: ['authorize'],
+    ...options,
+  });
+
+  it('that authorize have redirect URIs, and all scopes there are', async () => {
+    const redirectUris = ['com.example.app:/callback', 'http://127.0.0.1/callback'];
+    const { clients, problems } = await read([native({ redirectUris })]);
+    expect(problems).toEqual([]);
+    expect(clients).toMatchObject([
+      { authentication: { method: 'none' }, may: ['authorize'], redirectUris, scopes: SCOPES },
+    ]);
+    for (const part of [clients[0]?.redirectUris, clients[0]?.scopes]) {
+      expect(Object.isFrozen(part)).toBe(true);
+    }
+  });
+
+  it('that authorize may have fewer scopes, or none, and no redirect URIs to refresh only', async () => {
+    const { clients, problems } = await read([
+      native({ scopes: ['accounts:read'] }),
+      native({ clientId: 'other', scopes: [] }),
+    ]);
+    expect(problems).toEqual([]);
+    expect(clients.map(({ scopes }) => scopes)).toEqual([['accounts:read'], []]);
+    expect(clients.map(({ redirectUris }) => redirectUris)).toEqual([[], []]);
+  });
+
+  it.each<[rule: string, options: object, path: string]>([
+    ['introspect without a method', { may: ['introspect', 'revoke'] }, 'may'],
+    [
+      'have redirect URIs for nothing',
+      { may: ['revoke'], redirectUris: ['a.b:/c'] },
+      'redirectUris',
+    ],
+    ['have scopes for nothing', { may: ['revoke'], scopes: [] }, 'scopes'],
+    ['have scopes nobody offers', { scopes: ['admin'] }, 'scopes'],
+    ['have a scope twice', { scopes: ['accounts:read', 'accounts:read'] }, 'scopes'],
+    ['have scopes as text', { scopes: 'accounts:read' }, 'scopes'],
+    ['have a scope with a space', { scopes: ['accounts:read transfers:write'] }, 'scopes'],
+    ['have redirect URIs as text', { redirectUris: 'a.b:/c' }, 'redirectUris'],
+    ['have an empty list of them', { redirectUris: [] }, 'redirectUris'],
+    [
+      'have 51 of them',
+      { redirectUris: Array.from({ length: 51 }, (_, n) => `a.b:/${n}`) },
+      'redirectUris',
+    ],
+    ['have one twice', { redirectUris: ['a.b:/c', 'a.b:/c'] }, 'redirectUris.1'],
+    ['have one that is a number', { redirectUris: ['a.b:/c', 7] }, 'redirectUris.1'],
+    ['have a pattern', { redirectUris: ['https://*.example.com/'] }, 'redirectUris.0'],
+    ['have one on http', { redirectUris: ['http://app.example/'] }, 'redirectUris.0'],
+    ['have a hole', { redirectUris: [, 'a.b:/c'] }, 'redirectUris.0'], // oxlint-disable-line no-sparse-arrays
+  ])('must not %s', async (_rule, options, path) => {
+    expect(await pathsOf([native(options)])).toEqual([`clients.0.${path}`]);
   });
 
   it('have all their problems told at once', async () => {
