@@ -1,13 +1,15 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
-import { JwtHardeningModule } from 'nest-jwt-hardening';
+import { JwtHardeningModule, type JwtHardeningOptions } from 'nest-jwt-hardening';
 
 import { AccountsController } from './accounts/accounts.controller.js';
 import { KeysController } from './admin/keys.controller.js';
 import { RevocationsController } from './admin/revocations.controller.js';
 import { UsersController } from './admin/users.controller.js';
 import { AuthController } from './auth/auth.controller.js';
+import { nativeLogin } from './auth/native-login.js';
 import { PasswordController } from './auth/password.controller.js';
+import { noticeOfReuse } from './auth/reuse-notice.js';
 import { SessionsController } from './auth/sessions.controller.js';
 import { HealthController } from './health/health.controller.js';
 import { MetricsController } from './health/metrics.controller.js';
@@ -15,14 +17,19 @@ import { ErrorFilter } from './http/error.filter.js';
 import { Settings } from './settings.js';
 import { MeController } from './users/me.controller.js';
 import { UserDirectory } from './users/user-directory.js';
+import { UsersModule } from './users/users.module.js';
 
 const OAUTH_PATHS = {
+  authorizationPath: '/oauth/authorize',
+  tokenPath: '/oauth/token',
+  metadataPath: '/.well-known/oauth-authorization-server',
   revocationPath: '/oauth/revoke',
   introspectionPath: '/oauth/introspect',
 } as const;
 
 /** The bank. The library is one import; every route below is protected by it. */
 @Module({
+  imports: [UsersModule],
   controllers: [
     AuthController,
     PasswordController,
@@ -35,17 +42,37 @@ const OAUTH_PATHS = {
     HealthController,
     MetricsController,
   ],
-  providers: [
-    { provide: UserDirectory, useFactory: () => UserDirectory.open() },
-    { provide: APP_FILTER, useClass: ErrorFilter },
-  ],
+  providers: [{ provide: APP_FILTER, useClass: ErrorFilter }],
 })
 export class AppModule {
   static with(settings: Settings): DynamicModule {
     return {
       module: AppModule,
-      imports: [JwtHardeningModule.forRoot({ ...settings.jwt, ...OAUTH_PATHS })],
+      imports: [
+        JwtHardeningModule.forRootAsync({
+          ...OAUTH_PATHS,
+          imports: [UsersModule],
+          inject: [UserDirectory],
+          useFactory: (users: UserDirectory) => withUsers(settings.jwt, users),
+        }),
+      ],
       providers: [{ provide: Settings, useValue: settings }],
     };
   }
+}
+
+/** What the library asks of the bank: who logs in, what they may do by now, whom to warn. */
+function withUsers(options: JwtHardeningOptions, users: UserDirectory): JwtHardeningOptions {
+  return {
+    ...options,
+    authorization: { login: nativeLogin(users), scopes: ['accounts:read', 'transfers:write'] },
+    sessions: {
+      ...options.sessions,
+      entitlements: ({ subject }) => {
+        const user = users.find(subject);
+        return user === undefined ? null : { scope: user.scopes, roles: user.roles };
+      },
+      onReuse: noticeOfReuse,
+    },
+  };
 }

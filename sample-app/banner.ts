@@ -17,6 +17,7 @@ export function banner(url: string): string {
     ...table([
       ['health', `${url}/health`],
       ['public keys', `${url}/.well-known/jwks.json`],
+      ['for apps', `${url}/.well-known/oauth-authorization-server`],
     ]),
     '',
     '  Log in, then call with the token:',

@@ -25,6 +25,14 @@ export abstract class Settings {
 /** The client that all tokens are issued to, as they say in `client_id`. */
 const CLIENT_ID = 'ledger-web';
 
+/** An app on a device, which can keep no secret: its codes come back to a port it listens on. */
+const NATIVE_CLIENT: ClientOptions = {
+  clientId: 'ledger-native',
+  authentication: { method: 'none' },
+  may: ['authorize', 'revoke'],
+  redirectUris: ['http://127.0.0.1/callback', 'http://[::1]/callback', 'example.ledger:/callback'],
+};
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
@@ -44,7 +52,7 @@ export async function readSettings(env: Environment): Promise<Settings> {
     trustedProxies: readProxies(env),
   };
   const jwt = await readJwtOptions(
-    { storage, clients: [client], transport },
+    { storage, clients: [client, NATIVE_CLIENT], transport },
     { JWT_ISSUER: `http://localhost:${port}`, JWT_AUDIENCE: 'ledger-api', ...env },
     problems,
   );

@@ -43,6 +43,10 @@ export class UserDirectory {
     return [...this.users.values()];
   }
 
+  find(name: string): User | undefined {
+    return this.users.get(name);
+  }
+
   /**
    * The user with this name and password. An unknown name costs as much work as a wrong password,
    * or the time of the answer would tell which names exist.

@@ -72,13 +72,22 @@ describe('the settings of the sample app', () => {
   it('register the client of the OAuth endpoints with its secret', async () => {
     const OAUTH_CLIENT_SECRET = '0123456789abcdef'.repeat(4);
     const { jwt } = await readSettings({ OAUTH_CLIENT_SECRET });
-    expect(jwt.clients).toEqual([
-      {
-        clientId: 'ledger-web',
-        authentication: { method: 'client_secret_basic', secrets: [OAUTH_CLIENT_SECRET] },
-        may: ['revoke', 'introspect'],
-      },
-    ]);
+    expect(jwt.clients).toContainEqual({
+      clientId: 'ledger-web',
+      authentication: { method: 'client_secret_basic', secrets: [OAUTH_CLIENT_SECRET] },
+      may: ['revoke', 'introspect'],
+    });
+  });
+
+  it('register an app on a device, which has no secret and asks for nothing but logins', async () => {
+    const { jwt } = await readSettings({});
+    expect(jwt.clients).toContainEqual(
+      expect.objectContaining({
+        clientId: 'ledger-native',
+        authentication: { method: 'none' },
+        may: ['authorize', 'revoke'],
+      }),
+    );
   });
 
   it('give that client a secret nobody knows when none is configured', async () => {
