@@ -129,13 +129,14 @@ class Me {
 export async function startCodeFlow(
   adapter: AdapterName,
   options: Partial<JwtHardeningOptions> & JwtHardeningExtras = {},
+  time: 'standing' | 'real' = 'standing',
 ): Promise<FlowApp> {
   const clock = new TestClock();
   const asked: AuthorizationAsk[] = [];
   const flow: { login: Login } = { login: () => granted(clock) };
   const { app, url, close } = await startGuardedApp([Me], {
     adapter,
-    clock,
+    ...(time === 'real' ? {} : { clock }),
     options: {
       storage: memoryStorage({ clock }),
       clients: CLIENTS,

@@ -1,0 +1,162 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+
+import { freePort, runProcess, startProcess } from '../support/processes.js';
+import { describeWithRedis, startRedis } from '../support/redis-server.js';
+import { newPrivateJwk } from '../support/token-mother.js';
+import { recordSecret } from '../support/witness.js';
+import { LocalHttps } from './local-https.js';
+import { AUDIENCE } from './service.js';
+
+/** Real client libraries, in processes of their own, log in at the built package. */
+
+const https = new LocalHttps();
+const fixture = (name: string): string => join(__dirname, 'fixtures', name);
+
+const PASSWORD = randomBytes(16).toString('hex');
+const SECRET = randomBytes(32).toString('hex');
+for (const secret of [PASSWORD, SECRET]) recordSecret(secret);
+
+interface ServerOptions {
+  readonly adapter?: 'express' | 'fastify';
+  /** @defaultValue none */
+  readonly issuerPath?: string;
+  readonly clients: readonly object[];
+  readonly redisUrl?: string;
+}
+
+const ENCRYPTION_KEY = randomBytes(32).toString('base64url');
+recordSecret(ENCRYPTION_KEY);
+
+async function startServer(options: ServerOptions): Promise<{ readonly issuer: string }> {
+  const { clients, issuerPath = '', ...rest } = options;
+  const port = await freePort();
+  const issuer = `https://localhost:${port}${issuerPath}`;
+  const settings = {
+    port,
+    tls: https.certificate,
+    password: PASSWORD,
+    encryptionKey: ENCRYPTION_KEY,
+    ...rest,
+    options: { issuer, audience: AUDIENCE, clients },
+  };
+  await startProcess({
+    args: [fixture('authorization-server.mjs')],
+    env: { ...https.environment, SERVICE: JSON.stringify(settings) },
+    readyWhen: /"type":"ready"/,
+  });
+  return { issuer };
+}
+
+async function run(program: string, client: object): Promise<Record<string, unknown>> {
+  const { exitCode, stdout, stderr } = await runProcess({
+    args: [fixture(program)],
+    env: {
+      ...https.environment,
+      CLIENT: JSON.stringify({ password: PASSWORD, scope: 'read write', ...client }),
+    },
+  });
+  if (exitCode !== 0) throw new Error(`${program} ended with ${exitCode}\n${stderr}`);
+  return JSON.parse(stdout) as Record<string, unknown>;
+}
+
+const native = (redirectUris: readonly string[]) => ({
+  clientId: 'native',
+  authentication: { method: 'none' },
+  may: ['authorize', 'revoke'],
+  redirectUris,
+});
+
+/** What openid-client reports where everything is as it should be. */
+const AS_IT_SHOULD_BE = {
+  pkce: true,
+  iss: true,
+  scope: 'read write',
+  tokenType: 'bearer',
+  narrowed: 'read',
+  statuses: [200, 200, 401],
+  afterRevocation: 'invalid_grant',
+  mixedUp: 'OAUTH_INVALID_RESPONSE',
+  anonymous: 'OAUTH_INVALID_RESPONSE',
+  otherState: 'OAUTH_INVALID_RESPONSE',
+  injected: 'invalid_grant',
+  honest: 'accepted',
+  again: 'invalid_grant',
+  plain: 'invalid_request',
+  silent: 'login_required',
+  greedy: 'invalid_scope',
+};
+
+afterAll(() => https.close());
+
+describe.each(['express', 'fastify'] as const)('openid-client at %s', (adapter) => {
+  it.each([
+    ['a scheme of its own', 'com.example.app:/callback', 'com.example.app:/callback'],
+    ['a loopback address', 'http://127.0.0.1/callback', 'http://127.0.0.1:52345/callback'],
+    ['https', 'https://app.example/callback', 'https://app.example/callback'],
+  ])('logs in a native app at %s', async (_rule, registered, redirectUri) => {
+    const { issuer } = await startServer({ adapter, clients: [native([registered])] });
+    const report = await run('openid-client.mjs', { issuer, clientId: 'native', redirectUri });
+    expect(report).toEqual(AS_IT_SHOULD_BE);
+  });
+
+  it('logs in clients that prove who they are, by a secret or a key', async () => {
+    const redirectUri = 'https://app.example/callback';
+    const privateJwk = await newPrivateJwk();
+    const { d: _private, ...publicJwk } = privateJwk;
+    const shared = { may: ['authorize', 'revoke'], redirectUris: [redirectUri] };
+    const { issuer } = await startServer({
+      adapter,
+      issuerPath: '/tenant-a',
+      clients: [
+        {
+          clientId: 'web-app',
+          authentication: { method: 'client_secret_basic', secrets: [SECRET] },
+          ...shared,
+        },
+        {
+          clientId: 'signer',
+          authentication: { method: 'private_key_jwt', jwks: { keys: [publicJwk] } },
+          ...shared,
+        },
+      ],
+    });
+    const clients = [
+      { clientId: 'web-app', secret: SECRET },
+      { clientId: 'signer', privateJwk },
+    ];
+    for (const client of clients) {
+      const report = await run('openid-client.mjs', { issuer, redirectUri, ...client });
+      expect(report).toEqual(AS_IT_SHOULD_BE);
+    }
+  });
+});
+
+describe('oauth4webapi', () => {
+  it('logs in a native app, and believes the tokens it gets', async () => {
+    const redirectUri = 'com.example.app:/callback';
+    const { issuer } = await startServer({ clients: [native([redirectUri])] });
+    expect(await run('oauth4webapi.mjs', { issuer, clientId: 'native', redirectUri })).toEqual({
+      subject: 'alice',
+      client: 'native',
+      scope: 'read write',
+      statuses: [200, 401],
+      afterRevocation: 'invalid_grant',
+      mixedUp: 'OAUTH_INVALID_RESPONSE',
+      anonymous: 'OAUTH_INVALID_RESPONSE',
+    });
+  });
+});
+
+describeWithRedis('openid-client with Redis behind the service', () => {
+  it('logs in a native app', async () => {
+    const redirectUri = 'com.example.app:/callback';
+    const redis = await startRedis();
+    const { issuer } = await startServer({
+      clients: [native([redirectUri])],
+      redisUrl: redis.url,
+    });
+    const report = await run('openid-client.mjs', { issuer, clientId: 'native', redirectUri });
+    expect(report).toEqual(AS_IT_SHOULD_BE);
+  });
+});
