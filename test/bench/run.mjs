@@ -2,7 +2,7 @@
  * `npm run bench [-- parts and options]`: what the package costs, beside its peers, in one run.
  *
  *   parts                cached, revocation-request, jwks, first-sight, boot, revocation,
- *                        replay (all)
+ *                        replay, refresh (all)
  *   --adapter NAME       express or fastify (both)
  *   --quick              about a minute: enough to see that nothing is broken, not to believe a figure
  *   --rounds N --replicas N --milliseconds N --boot-rounds N --retakes N
@@ -26,6 +26,7 @@ import { measureGuards } from './guarded-route.mjs';
 import { formatReplay, isRedisInstalled, measureReplay } from './log-replay.mjs';
 import { REFERENCE_MICROSECONDS } from './pace.mjs';
 import { Patience } from './patience.mjs';
+import { formatRefresh, measureRefresh, refreshTargets } from './refresh.mjs';
 import { formatBoot, formatGuards, formatTargets, isMet } from './report.mjs';
 import {
   askingTargets,
@@ -117,7 +118,7 @@ const { values: options, positionals } = parseArgs({
     json: { type: 'string' },
   },
 });
-const PARTS = [...Object.keys(GUARD_PARTS), 'boot', 'revocation', 'replay'];
+const PARTS = [...Object.keys(GUARD_PARTS), 'boot', 'revocation', 'replay', 'refresh'];
 const parts = positionals.length === 0 ? PARTS : positionals;
 const unknown = parts.filter((part) => !PARTS.includes(part));
 if (unknown.length > 0) throw new TypeError(`unknown part ${unknown.join(', ')}`);
@@ -232,6 +233,23 @@ if (parts.includes('replay') && !isRedisInstalled()) {
     { what: 'replay: Redis per page', unit: ' ms', value: server / pages, atMost: 10, pace },
     { what: 'replay: longest pause', unit: ' ms', value: longestPause, atMost: 15, pace },
   );
+}
+
+if (parts.includes('refresh') && !isRedisInstalled()) {
+  console.log('\nNOT MEASURED: refresh needs redis-server.');
+} else if (parts.includes('refresh')) {
+  const measured = await measureRefresh(
+    {
+      replicas: number('replicas', 3, 1),
+      rounds: number('rounds', 6, 2),
+      milliseconds: number('milliseconds', 1_000, 500),
+    },
+    patience,
+  );
+  console.log(`\nRefreshing sessions in Redis (pace ${measured.pace.toFixed(0)} us)`);
+  console.log(formatRefresh(measured));
+  results.refresh = measured;
+  targets.push(...refreshTargets(measured));
 }
 
 console.log(`\n${formatTargets(targets)}`);
