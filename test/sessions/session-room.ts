@@ -2,7 +2,6 @@ import type { JwtHardeningOptions } from '../../lib/config/options.js';
 import type { SecurityEvent, SecurityEventType } from '../../lib/events/security-events.js';
 import { StoreError } from '../../lib/kernel/errors.js';
 import { sessionOwner } from '../../lib/sessions/session-owner.js';
-import type { SessionStore } from '../../lib/sessions/session-store.js';
 import type { SessionRefresh, SessionStart, TokenPair } from '../../lib/sessions/session.js';
 import { memoryStorage } from '../../lib/storage/memory/memory-storage.js';
 import { NotCarried, type Storage } from '../../lib/storage/storage.js';
@@ -26,7 +25,6 @@ export const ownerOf = (subject: string): string => sessionOwner({ issuer: ISSUE
 /** One instance of a service with sessions, on a standing clock. */
 export interface SessionRoom extends Issuer {
   readonly store: TroubledSessions;
-  readonly storage: Storage;
   start(start?: SessionStart, subject?: string): Promise<TokenPair>;
   refresh(from: TokenPair, refresh?: SessionRefresh): Promise<TokenPair>;
   /** `accepted`, or the code of the refusal. */
@@ -45,16 +43,22 @@ export async function openRoom(
   const { storage = memoryStorage({ clock }) } = options;
   if (storage.sessionStore instanceof NotCarried) throw new Error('no sessions');
   const store = new TroubledSessions(storage.sessionStore);
-  return toRoom(
-    await openIssuer({ ...options, storage: { ...storage, sessionStore: store } }, clock),
-    {
-      store,
-      storage,
-    },
-  );
+  const troubled: Storage = {
+    name: storage.name,
+    reach: storage.reach,
+    keyStore: storage.keyStore,
+    revocationLog: storage.revocationLog,
+    sessionStore: store,
+    replayStore: storage.replayStore,
+    attemptStore: storage.attemptStore,
+    status: () => storage.status(),
+    onStatus: (listener) => storage.onStatus(listener),
+    close: () => storage.close(),
+  };
+  return toRoom(await openIssuer({ ...options, storage: troubled }, clock), store);
 }
 
-function toRoom(issuer: Issuer, kept: Pick<SessionRoom, 'store' | 'storage'>): SessionRoom {
+function toRoom(issuer: Issuer, store: TroubledSessions): SessionRoom {
   const { sessions, tokens, events, revocations } = issuer;
   const heard: SecurityEvent[] = [];
   events.onAny((event) => heard.push(event));
@@ -68,7 +72,7 @@ function toRoom(issuer: Issuer, kept: Pick<SessionRoom, 'store' | 'storage'>): S
     recorded(await sessions.refresh(from.refreshToken, how));
   return {
     ...issuer,
-    ...kept,
+    store,
     start,
     refresh,
     refreshed: (from, how) => verdictOf(refresh(from, how)),
@@ -80,12 +84,6 @@ function toRoom(issuer: Issuer, kept: Pick<SessionRoom, 'store' | 'storage'>): S
 /** Everything that rooms did is over; to be called after each test. */
 export function closeRooms(): void {
   for (const close of opened.splice(0)) close();
-}
-
-/** The sessions a storage carries. */
-export function sessionsIn(storage: Storage): SessionStore {
-  if (storage.sessionStore instanceof NotCarried) throw new Error('no sessions');
-  return storage.sessionStore;
 }
 
 /** How often each answer was given. */

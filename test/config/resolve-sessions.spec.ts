@@ -1,0 +1,103 @@
+import { createCache } from 'cache-manager';
+
+import { OptionReader } from '../../lib/config/option-reader.js';
+import { readSessions } from '../../lib/config/resolve-sessions.js';
+import { SecurityEvents } from '../../lib/events/security-events.js';
+import { SessionService } from '../../lib/sessions/session.service.js';
+import { cacheManagerStorage } from '../../lib/storage/cache-manager/cache-manager-storage.js';
+import { memoryStorage } from '../../lib/storage/memory/memory-storage.js';
+import type { Storage } from '../../lib/storage/storage.js';
+import { openIssuer } from '../support/token-mother.js';
+import { saidOf, resolve } from './config-problems.js';
+
+const DAY = 86_400_000;
+
+function read(sessions?: unknown, storage: Storage = memoryStorage()) {
+  const reader = new OptionReader({ sessions });
+  const value = readSessions(reader, storage);
+  return { value, problems: reader.problems.map(({ path, problem }) => `${path}: ${problem}`) };
+}
+
+describe('sessions', () => {
+  it('have these defaults', () => {
+    expect(read()).toEqual({
+      problems: [],
+      value: {
+        absoluteFor: 90 * DAY,
+        idleFor: 14 * DAY,
+        reuseGrace: 10_000,
+        entitlements: null,
+        onReuse: null,
+      },
+    });
+  });
+
+  it('take these lengths and hooks', () => {
+    const entitlements = (): null => null;
+    const onReuse = (): void => {};
+    const hooks = { entitlements, onReuse };
+    const written = { absoluteFor: '395d', idleFor: '1m', reuseGrace: '0s', ...hooks };
+    expect(read(written)).toEqual({
+      problems: [],
+      value: { absoluteFor: 395 * DAY, idleFor: 60_000, reuseGrace: 0, ...hooks },
+    });
+  });
+
+  it('are idle no longer than they last', () => {
+    expect(read({ absoluteFor: '1d' }).value.idleFor).toBe(DAY);
+  });
+
+  it.each<[path: string, sessions: object]>([
+    ['sessions.idleFor', { idleFor: '91d' }],
+    ['sessions.idleFor', { idleFor: '2h', absoluteFor: '1h' }],
+    ['sessions.idleFor', { idleFor: '59s' }],
+    ['sessions.idleFor', { idleFor: 60 }],
+    ['sessions.absoluteFor', { absoluteFor: '396d' }],
+    ['sessions.absoluteFor', { absoluteFor: '0s' }],
+    ['sessions.absoluteFor', { absoluteFor: null }],
+    ['sessions.reuseGrace', { reuseGrace: '61s' }],
+    ['sessions.reuseGrace', { reuseGrace: '-1s' }],
+    ['sessions.reuseGrace', { reuseGrace: 10 }],
+    ['sessions.entitlements', { entitlements: 'admin' }],
+    ['sessions.entitlements', { entitlements: null }],
+    ['sessions.onReuse', { onReuse: {} }],
+    ['sessions.onreuse', { onreuse: () => {} }],
+  ])('name %s where %j is wrong', (path, sessions) => {
+    const { problems } = read(sessions);
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toMatch(new RegExp(`^${path.replaceAll('.', '\\.')}: `));
+  });
+});
+
+describe('a storage that carries no sessions', () => {
+  const storage = cacheManagerStorage(createCache());
+
+  it('is refused at the start where sessions are wanted, and says why', async () => {
+    const said = await saidOf(resolve({ storage, sessions: {} }));
+    expect(said.join()).toMatch(
+      /sessions: cacheManagerStorage\(\) cannot carry sessions: .*compare-and-swap/,
+    );
+  });
+
+  it('is fine where nobody mentions them, and every verb says so to who does', async () => {
+    expect(read(undefined, storage).problems).toEqual([]);
+    const { config, tokens, revocations, clock } = await withoutSessions();
+    const events = new SecurityEvents();
+    const surroundings = { store: null, tokens, revocations, clock, events };
+    const sessions = new SessionService(config, surroundings);
+    for (const verb of [
+      () => sessions.start('alice'),
+      () => sessions.refresh('rt1_x'),
+      () => sessions.list('alice'),
+    ]) {
+      await expect(verb()).rejects.toThrow('The configured storage carries no sessions.');
+      await expect(verb()).rejects.toThrow(TypeError);
+    }
+    revocations.onModuleDestroy();
+  });
+
+  async function withoutSessions() {
+    const { sessions: config } = await resolve({});
+    return { config, ...(await openIssuer()) };
+  }
+});
