@@ -132,6 +132,13 @@ export interface TransportApp extends ProtectedApp {
   startSession(): Promise<BrowserSession>;
 }
 
+const running = new Set<ProtectedApp>();
+
+// A test that fails halfway must not keep the process alive with its server.
+afterAll(async () => {
+  await Promise.all([...running].map((app) => app.close()));
+});
+
 export interface TransportAppOptions extends Omit<ProtectedAppOptions, 'options'> {
   readonly transport?: TransportOptions;
   readonly controllers?: Type[];
@@ -154,8 +161,13 @@ export async function startTransportApp({
     ...settings,
     options: { transport },
   });
+  running.add(app);
   return {
     ...app,
+    close: async () => {
+      running.delete(app);
+      await app.close();
+    },
     startSession: async () => {
       const sessions = app.app.get(SessionService);
       const pair = await sessions.start('user-1', { carrier: 'cookie', scope: 'a b' });
