@@ -12,7 +12,7 @@ import { basename, join } from 'node:path';
 /**
  * What the browser talks to: the pages of the tests and the built client under `/client-page/`, all
  * else is passed on to the app behind, byte for byte. It writes down every request to the app from
- * its first to its last byte, and can make refreshes slow, busy or lost.
+ * its first to its last byte, can make refreshes slow, busy or lost, and sends who asks elsewhere.
  */
 
 const BUILT_CLIENT = join(__dirname, '../../dist/client');
@@ -61,6 +61,12 @@ export async function startFront(app: string): Promise<ClientFront> {
     response.on('close', () => {
       passage.end = Date.now();
     });
+    if (pathname === '/leave') {
+      passage.status = 307;
+      const { searchParams } = new URL(request.url ?? '/', 'http://localhost');
+      response.writeHead(307, { Location: searchParams.get('to') ?? '/' }).end();
+      return;
+    }
     const fate = pathname === '/auth/refresh' ? front.refreshes : 'answered';
     if (fate === 'busy') {
       passage.status = 503;

@@ -15,18 +15,14 @@ import { recordSecret } from '../support/witness.js';
 import { tokenOf } from '../sample-app/log-in.js';
 import { postForm } from '../sample-app/post-form.js';
 
-/** The sample app as `npm start` runs it: built, in a process of its own, driven from outside. */
+/**
+ * The sample app as `npm start` runs it: built by `npm test`, in a process of its own, driven from
+ * outside.
+ */
 
 const ROOT = join(__dirname, '../..');
 const MAIN = join(ROOT, 'sample-app/dist/main.js');
 const READY = /ledger is ready on (http:\/\/localhost:\d+)/;
-
-// `npm test` has built the library; the app is built against it, as an application would be.
-beforeAll(async () => {
-  const nest = join(ROOT, 'node_modules/@nestjs/cli/bin/nest.js');
-  const { exitCode, stdout, stderr } = await runProcess({ args: [nest, 'build'], cwd: ROOT });
-  if (exitCode !== 0) throw new Error(`nest build failed:\n${stdout}${stderr}`);
-});
 
 afterAll(closeConnections);
 
