@@ -41,7 +41,7 @@ describe.each(ADAPTERS)('GET /oauth/authorize on %s', (adapter) => {
     const answer = await flow.authorize();
     expect(answer.status).toBe(303);
     expect(answer.headers.location).toMatch(
-      /^com\.example\.app:\/callback\?code=ac1_[\w-]{107}&state=state\+1\+%26\+more&iss=https%3A%2F%2Fissuer\.example$/,
+      /^com\.example\.app:\/callback\?code=ac1_[\w-]{128}&state=state\+1\+%26\+more&iss=https%3A%2F%2Fissuer\.example$/,
     );
     expect(answer.body).toBe('');
     expectPrivate(answer);
@@ -330,6 +330,7 @@ describe.each(ADAPTERS)('GET /oauth/authorize on %s', (adapter) => {
       [
         'it throws text',
         () => {
+          // oxlint-disable-next-line typescript/only-throw-error
           throw 'secret';
         },
       ], // oxlint-disable-line no-throw-literal

@@ -134,7 +134,7 @@ export async function startCodeFlow(
   const clock = new TestClock();
   const asked: AuthorizationAsk[] = [];
   const flow: { login: Login } = { login: () => granted(clock) };
-  const { app, url, close } = await startGuardedApp([Me], {
+  const running = await startGuardedApp([Me], {
     adapter,
     ...(time === 'real' ? {} : { clock }),
     options: {
@@ -155,6 +155,7 @@ export async function startCodeFlow(
       },
     },
   });
+  const { app, url } = running;
   const events: SecurityEvent[] = [];
   app
     .get(SecurityEvents)
@@ -209,7 +210,7 @@ export async function startCodeFlow(
       return (await send(url, '/me', { headers })).status;
     },
     send: (path, request) => send(url, path, request),
-    close,
+    close: () => running.close(),
   };
   return Object.assign(flow, self);
 }
@@ -262,7 +263,7 @@ function send(base: string, path: string, options: FlowRequest = {}): Promise<Fl
 }
 
 /** Codes, refresh tokens, access tokens. */
-const SECRETS = /(?:ac1_|rt1_)[\w-]{107}|eyJ[\w-]+\.[\w-]+\.[\w-]+/g;
+const SECRETS = /(?:ac1_|rt1_)[\w-]{128}|eyJ[\w-]+\.[\w-]+\.[\w-]+/g;
 
 /** The client is told, by way of the browser. */
 export function expectRedirected(

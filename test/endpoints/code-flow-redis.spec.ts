@@ -70,16 +70,17 @@ describeWithRedis('the code flow over several instances', () => {
   });
 
   it('lets a code start one session at most, whichever instances it is used at', async () => {
-    const flows = [await startInstance(), await startInstance(), await startInstance()];
+    const flows = [await startInstance(), await startInstance(), await startInstance()] as const;
     for (let round = 0; round < 10; round++) {
-      const code = await flows[0]?.code();
-      const uses = Array.from({ length: 51 }, (_, use) => flows[use % 3]?.redeem(code ?? ''));
-      const answers = await Promise.all(uses);
-      const good = answers.filter((answer) => answer?.status === 200);
+      const code = await flows[0].code();
+      const seventeen = Array.from({ length: 17 });
+      const answers = await Promise.all(
+        seventeen.flatMap(() => flows.map((flow) => flow.redeem(code))),
+      );
+      const good = answers.filter(({ status }) => status === 200);
       expect(good.length).toBeLessThanOrEqual(1);
-      expect(answers.filter((answer) => answer?.status === 400).length).toBe(51 - good.length);
+      expect(answers.filter(({ status }) => status === 400).length).toBe(51 - good.length);
       for (const answer of good) {
-        if (answer === undefined) continue;
         const { access_token: token } = tokensOf(answer);
         for (const flow of flows) {
           await eventually('the token dies', async () => (await flow.me(token)) === 401);

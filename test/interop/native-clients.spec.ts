@@ -1,56 +1,23 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 
-import { freePort, runProcess, startProcess } from '../support/processes.js';
+import { runProcess } from '../support/processes.js';
 import { describeWithRedis, startRedis } from '../support/redis-server.js';
 import { newPrivateJwk } from '../support/token-mother.js';
 import { recordSecret } from '../support/witness.js';
+import { nativeClient, PASSWORD, startAuthorizationServer } from './authorization-server.js';
 import { LocalHttps } from './local-https.js';
-import { AUDIENCE } from './service.js';
 
 /** Real client libraries, in processes of their own, log in at the built package. */
 
 const https = new LocalHttps();
-const fixture = (name: string): string => join(__dirname, 'fixtures', name);
 
-const PASSWORD = randomBytes(16).toString('hex');
 const SECRET = randomBytes(32).toString('hex');
-for (const secret of [PASSWORD, SECRET]) recordSecret(secret);
-
-interface ServerOptions {
-  readonly adapter?: 'express' | 'fastify';
-  /** @defaultValue none */
-  readonly issuerPath?: string;
-  readonly clients: readonly object[];
-  readonly redisUrl?: string;
-}
-
-const ENCRYPTION_KEY = randomBytes(32).toString('base64url');
-recordSecret(ENCRYPTION_KEY);
-
-async function startServer(options: ServerOptions): Promise<{ readonly issuer: string }> {
-  const { clients, issuerPath = '', ...rest } = options;
-  const port = await freePort();
-  const issuer = `https://localhost:${port}${issuerPath}`;
-  const settings = {
-    port,
-    tls: https.certificate,
-    password: PASSWORD,
-    encryptionKey: ENCRYPTION_KEY,
-    ...rest,
-    options: { issuer, audience: AUDIENCE, clients },
-  };
-  await startProcess({
-    args: [fixture('authorization-server.mjs')],
-    env: { ...https.environment, SERVICE: JSON.stringify(settings) },
-    readyWhen: /"type":"ready"/,
-  });
-  return { issuer };
-}
+recordSecret(SECRET);
 
 async function run(program: string, client: object): Promise<Record<string, unknown>> {
   const { exitCode, stdout, stderr } = await runProcess({
-    args: [fixture(program)],
+    args: [join(__dirname, 'fixtures', program)],
     env: {
       ...https.environment,
       CLIENT: JSON.stringify({ password: PASSWORD, scope: 'read write', ...client }),
@@ -59,13 +26,6 @@ async function run(program: string, client: object): Promise<Record<string, unkn
   if (exitCode !== 0) throw new Error(`${program} ended with ${exitCode}\n${stderr}`);
   return JSON.parse(stdout) as Record<string, unknown>;
 }
-
-const native = (redirectUris: readonly string[]) => ({
-  clientId: 'native',
-  authentication: { method: 'none' },
-  may: ['authorize', 'revoke'],
-  redirectUris,
-});
 
 /** What openid-client reports where everything is as it should be. */
 const AS_IT_SHOULD_BE = {
@@ -95,7 +55,10 @@ describe.each(['express', 'fastify'] as const)('openid-client at %s', (adapter) 
     ['a loopback address', 'http://127.0.0.1/callback', 'http://127.0.0.1:52345/callback'],
     ['https', 'https://app.example/callback', 'https://app.example/callback'],
   ])('logs in a native app at %s', async (_rule, registered, redirectUri) => {
-    const { issuer } = await startServer({ adapter, clients: [native([registered])] });
+    const issuer = await startAuthorizationServer(https, {
+      adapter,
+      clients: [nativeClient([registered])],
+    });
     const report = await run('openid-client.mjs', { issuer, clientId: 'native', redirectUri });
     expect(report).toEqual(AS_IT_SHOULD_BE);
   });
@@ -105,7 +68,7 @@ describe.each(['express', 'fastify'] as const)('openid-client at %s', (adapter) 
     const privateJwk = await newPrivateJwk();
     const { d: _private, ...publicJwk } = privateJwk;
     const shared = { may: ['authorize', 'revoke'], redirectUris: [redirectUri] };
-    const { issuer } = await startServer({
+    const issuer = await startAuthorizationServer(https, {
       adapter,
       issuerPath: '/tenant-a',
       clients: [
@@ -135,7 +98,9 @@ describe.each(['express', 'fastify'] as const)('openid-client at %s', (adapter) 
 describe('oauth4webapi', () => {
   it('logs in a native app, and believes the tokens it gets', async () => {
     const redirectUri = 'com.example.app:/callback';
-    const { issuer } = await startServer({ clients: [native([redirectUri])] });
+    const issuer = await startAuthorizationServer(https, {
+      clients: [nativeClient([redirectUri])],
+    });
     expect(await run('oauth4webapi.mjs', { issuer, clientId: 'native', redirectUri })).toEqual({
       subject: 'alice',
       client: 'native',
@@ -152,8 +117,8 @@ describeWithRedis('openid-client with Redis behind the service', () => {
   it('logs in a native app', async () => {
     const redirectUri = 'com.example.app:/callback';
     const redis = await startRedis();
-    const { issuer } = await startServer({
-      clients: [native([redirectUri])],
+    const issuer = await startAuthorizationServer(https, {
+      clients: [nativeClient([redirectUri])],
       redisUrl: redis.url,
     });
     const report = await run('openid-client.mjs', { issuer, clientId: 'native', redirectUri });

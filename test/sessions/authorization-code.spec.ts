@@ -31,6 +31,8 @@ const TERMS: CodeTerms = {
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
+const CONFIG = { issuer: ISSUER, codeFor: 60 * SECOND };
+
 interface CodeRoom extends SessionRoom {
   issue(given?: Partial<PromisedStart>, subject?: string): Promise<string>;
   redeem(code: string, terms?: Partial<CodeTerms>, address?: string): Promise<TokenPair>;
@@ -41,8 +43,7 @@ interface CodeRoom extends SessionRoom {
 async function open(...options: Parameters<typeof openRoom>): Promise<CodeRoom> {
   const room = await openRoom(...options);
   const { store, tokens, sessions, clock } = room;
-  const config = { issuer: ISSUER, codeFor: 60 * SECOND };
-  const codes = new AuthorizationCodes(config, { store, tokens, sessions });
+  const codes = new AuthorizationCodes(CONFIG, { store, tokens, sessions });
   const redeem: CodeRoom['redeem'] = async (code, terms = {}, address) => {
     const pair = await codes.redeem(code, { ...TERMS, ...terms }, address);
     recordSecret(pair.accessToken);
@@ -268,6 +269,25 @@ describe('an authorization code', () => {
     expect(await room.store.list(ownerOf('alice'))).toEqual([]);
   });
 
+  it('used again by an instance that dies of it leaves no session behind', async () => {
+    const room = await open();
+    const { store, tokens, sessions } = room;
+    const dying = new AuthorizationCodes(CONFIG, {
+      store,
+      tokens,
+      sessions: {
+        begin: (...begun) => sessions.begin(...begun),
+        end: () => Promise.reject(AWAY),
+      },
+    });
+    const code = await room.issue();
+    room.store.once('before', 'create', () =>
+      expect(dying.redeem(code, TERMS, undefined)).rejects.toBe(AWAY),
+    );
+    expect(await room.redeemed(code)).toBe('ERR_SESSION_REUSED');
+    expect(await room.store.list(ownerOf('alice'))).toEqual([]);
+  });
+
   it('used again just after its session was stored leaves none behind', async () => {
     const room = await open();
     const code = await room.issue();
@@ -284,9 +304,9 @@ describe('an authorization code', () => {
     ['everything', ({ revocations }) => revocations.revokeAll()],
     [
       'all other sessions',
-      async ({ sessions, start }) => {
-        const { sessionId } = await start();
-        await sessions.endAll('alice', { except: sessionId });
+      async (room) => {
+        const { sessionId } = await room.start();
+        await room.sessions.endAll('alice', { except: sessionId });
       },
     ],
   ])('is refused once %s was revoked', async (_rule, revoke) => {
