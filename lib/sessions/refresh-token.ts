@@ -18,11 +18,11 @@ const PREFIX = 'rt1_';
 const SECRET = 32;
 const OWNER = 16;
 const ID = 16;
-const LINEAGE = 16;
+const LINEAGE = 32;
 const NAME_ENDS = SECRET + OWNER + ID;
 const BODY = NAME_ENDS + LINEAGE;
 
-const TEXT = /^rt1_[A-Za-z0-9_-]{107}$/;
+const TEXT = /^rt1_[A-Za-z0-9_-]{128}$/;
 const SESSION_ID = /^[A-Za-z0-9_-]{43}$/;
 
 /** The parts of a refresh token. */

@@ -1,11 +1,11 @@
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
 
 /**
  * Seals what the store keeps of a session under a secret that only the client has (AES-256-GCM under
  * a key by HKDF, RFC 5869): whoever reads the store cannot open it, whoever writes it cannot forge it.
  */
 export interface Sealing {
-  /** What the key is made of: random bytes, 16 or more. */
+  /** What the key is made of: 32 random bytes, no fewer. */
   readonly secret: Buffer;
   /** What it is for. Secrets are used for one thing each, and keys say for what. */
   readonly purpose: 'grant' | 'successor';
@@ -14,7 +14,6 @@ export interface Sealing {
 }
 
 const CIPHER = 'aes-256-gcm';
-const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
@@ -42,6 +41,10 @@ export function unseal(text: string, sealing: Sealing): Buffer | undefined {
   }
 }
 
+/**
+ * HKDF-Expand of one block (RFC 5869 §2.3). Extraction is for secrets that are not uniformly random
+ * (§3.3), and would cost as much again.
+ */
 function keyFor({ secret, purpose, context }: Sealing): Buffer {
-  return Buffer.from(hkdfSync('sha256', secret, '', `${purpose}\0${context}`, KEY_BYTES));
+  return createHmac('sha256', secret).update(`${purpose}\0${context}\x01`).digest();
 }

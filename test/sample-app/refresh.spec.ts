@@ -58,7 +58,7 @@ describe.each(ADAPTERS)('POST /auth/refresh of the sample app on %s', (adapter) 
   it.each([
     ['an access token', (login: Login) => login.access_token],
     ['text', () => 'rt1_'],
-    ['a token of nobody', () => `rt1_${'A'.repeat(107)}`],
+    ['a token of nobody', () => `rt1_${'A'.repeat(128)}`],
   ])('refuses %s like any other', async (_case, choose) => {
     const answer = await refresh(choose(await logIn(ledger.url, 'alice')));
     expect(answer).toMatchObject(REFUSED);

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 
 import { seal, type Sealing, unseal } from '../../lib/sessions/sealed-text.js';
 
-const sealing: Sealing = { secret: randomBytes(16), purpose: 'grant', context: 'session-1' };
+const sealing: Sealing = { secret: randomBytes(32), purpose: 'grant', context: 'session-1' };
 const plain = Buffer.from('{"roles":["admin"]}');
 
 describe('a sealed text', () => {
@@ -15,7 +15,7 @@ describe('a sealed text', () => {
   });
 
   it.each<[what: string, other: Partial<Sealing>]>([
-    ['secret', { secret: randomBytes(16) }],
+    ['secret', { secret: randomBytes(32) }],
     ['purpose', { purpose: 'successor' }],
     ['context', { context: 'session-2' }],
   ])('opens with no other %s', (_what, other) => {

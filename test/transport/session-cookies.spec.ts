@@ -59,7 +59,7 @@ const PAIR: TokenPair = {
   accessToken: 'a.b.c',
   tokenType: 'Bearer',
   expiresIn: 900,
-  refreshToken: `rt1_${'A'.repeat(107)}`,
+  refreshToken: `rt1_${'A'.repeat(128)}`,
   refreshExpiresIn: 86_400,
   scope: 'a b',
   sessionId: 'A'.repeat(43),
@@ -304,7 +304,7 @@ describe.each(ADAPTERS)('the cookies of a session on %s', (adapter) => {
     it.each([
       ['junk', 'junk'],
       ['empty', ''],
-      ['another version', `rt2_${'A'.repeat(107)}`],
+      ['another version', `rt2_${'A'.repeat(128)}`],
       ['not canonical', `rt1_${'A'.repeat(106)}B`],
     ])('are refused when the refresh token is %s', async (_, value) => {
       const headers = { cookie: `${REFRESH}=${value}` };

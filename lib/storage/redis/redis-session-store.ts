@@ -10,7 +10,7 @@ import type { RedisClient } from './redis-clients.js';
 import { isNothingDone, type RedisGate } from './redis-gate.js';
 import { expectName, expectText, expectWhole, LONGEST, type RedisKeys } from './redis-keys.js';
 import type { RedisReply } from './redis-reply.js';
-import { CREATE, END, END_ALL, FIND, LIST, NEWEST, ROTATE } from './session-scripts.js';
+import { CREATE, END, END_ALL, LIST, NEWEST, RECORD_FIELDS, ROTATE } from './session-scripts.js';
 
 const MAX_DATA_BYTES = 4 * 1024;
 const MAX_DIGEST_BYTES = 1024;
@@ -113,14 +113,15 @@ export class RedisSessionStore extends SessionStore {
   }): Promise<SessionRecord | null> {
     expectSessionKey(key);
     expectDigests(lineage);
-    const reply = await this.#gate.run({
+    const [name] = this.#keysOf(key);
+    // Redis lets the key expire when the session does.
+    const reply = await this.#gate.call({
       task: 'reading a session',
-      script: FIND,
-      keys: [this.#keysOf(key)[0]],
-      args: [lineage],
+      key: name,
+      send: (client) => client.hmget(name, 'lineage', ...RECORD_FIELDS),
     });
-    const [record] = reply.list();
-    return record === undefined ? null : recordFrom(record, key);
+    const [known, ...record] = reply.tuple(7);
+    return known.textOrNull() === lineage ? recordOf(record, key) : null;
   }
 
   async end({ lineage, ...key }: SessionKey & { readonly lineage?: string }): Promise<boolean> {
@@ -282,7 +283,20 @@ function verdictFrom(reply: RedisReply, key: SessionKey): RotationVerdict {
 }
 
 function recordFrom(reply: RedisReply, key: SessionKey): SessionRecord {
-  const [data, createdAt, lastUsedAt, absoluteExpiresAt, idleFor, generation] = reply.tuple(6);
+  return recordOf(reply.tuple(6), key);
+}
+
+type RecordReply = readonly [
+  data: RedisReply,
+  createdAt: RedisReply,
+  lastUsedAt: RedisReply,
+  absoluteExpiresAt: RedisReply,
+  idleFor: RedisReply,
+  generation: RedisReply,
+];
+
+function recordOf(fields: RecordReply, key: SessionKey): SessionRecord {
+  const [data, createdAt, lastUsedAt, absoluteExpiresAt, idleFor, generation] = fields;
   return {
     key: { owner: key.owner, id: key.id },
     data: data.text(),

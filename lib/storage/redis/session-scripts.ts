@@ -17,8 +17,11 @@ const OLDER_DIGITS = 12;
 /** How long the memory of a misused session lasts at most, in milliseconds. */
 const ENDED_FOR = 24 * 60 * 60 * 1_000;
 
+/** What a record is made of, in this order. */
+export const RECORD_FIELDS = ['data', 'created', 'used', 'absolute', 'idle', 'generation'] as const;
+
 const RECORD = `
-local FIELDS = {'data', 'created', 'used', 'absolute', 'idle', 'generation'}
+local FIELDS = {${RECORD_FIELDS.map((field) => `'${field}'`).join(', ')}}
 local function record_of(key) return redis.call('HMGET', key, unpack(FIELDS)) end
 `;
 
@@ -106,15 +109,6 @@ redis.call('HSET', KEYS[3], 'lineage', lineage, 'data', record[1], 'created', re
   'used', record[3], 'absolute', record[4], 'idle', record[5], 'generation', record[6])
 redis.call('PEXPIREAT', KEYS[3], digits(math.min(absolute, now + ${ENDED_FOR})))
 return {'reused', record, misuse}
-`);
-
-/** Keys: session. Answers the record, or nothing for who does not know the lineage. */
-export const FIND = luaScript(`${RECORD}
-if redis.call('HGET', KEYS[1], 'lineage') ~= ARGV[1] then return {} end
-local now, record = store_time(), record_of(KEYS[1])
-local used, absolute, idle = tonumber(record[3]), tonumber(record[4]), tonumber(record[5])
-if absolute <= now or used + idle <= now then return {} end
-return {record}
 `);
 
 /** Keys: session, index. The lineage is asked for only where one is given. */
