@@ -3,8 +3,11 @@ import type { Browser } from './browser.js';
 import { csrfTokenIn, fieldsOf, type Grant, readTerms, type Terms } from './grant.js';
 import type { ClientSettings } from './options.js';
 
-/** Milliseconds for a login, refresh or logout, body included. */
+/** Milliseconds for a login or logout, body included. */
 const TIME_LIMIT = 15_000;
+
+/** For a refresh: an answer that got lost has to be asked for again within the server's grace window. */
+const REFRESH_WITHIN = 4_000;
 
 const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS'];
 const MAX_RETRY_AFTER = 300;
@@ -41,7 +44,8 @@ export class AuthRequests {
         credentials: transport === 'cookie' ? 'same-origin' : 'omit',
         // A redirect to another origin would take the headers along: in this mode it is an error.
         ...(base.origin === this.#browser.origin
-          ? { mode: 'same-origin' }
+          ? // Whatever the page's policy is: without a referrer some browsers send no origin either.
+            { mode: 'same-origin', referrerPolicy: 'same-origin' }
           : { redirect: request.redirect === 'follow' ? 'error' : request.redirect }),
       }),
     );
@@ -80,7 +84,8 @@ export class AuthRequests {
 
   async #post(url: URL, body: object, grant: Grant | undefined): Promise<Response> {
     const stop = new AbortController();
-    const cancel = this.#browser.later(TIME_LIMIT, () => stop.abort());
+    const within = url === this.#settings.refresh ? REFRESH_WITHIN : TIME_LIMIT;
+    const cancel = this.#browser.later(within, () => stop.abort());
     const request = new Request(url, {
       method: 'POST',
       headers: { Accept: 'application/json', 'Content-Type': 'application/json' },

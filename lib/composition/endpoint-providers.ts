@@ -44,14 +44,21 @@ export const ENDPOINT_PROVIDERS: readonly Provider[] = [
   {
     provide: AuthorizationCodes,
     useFactory: (
-      { authorization, endpoints: { issuer }, storage }: ResolvedConfig,
+      { authorization, endpoints: { issuer }, sessions: { seals }, storage }: ResolvedConfig,
       tokens: TokenService,
-      sessions: SessionService,
+      sessionService: SessionService,
     ) => {
       if (authorization === null) return null;
       const { codeFor } = authorization;
       const store = required(storage.sessionStore);
-      return new AuthorizationCodes({ issuer, codeFor }, { store, tokens, sessions });
+      return new AuthorizationCodes(
+        { issuer, codeFor, seals },
+        {
+          store,
+          tokens,
+          sessions: sessionService,
+        },
+      );
     },
     inject: [CONFIG, TokenService, SessionService],
   },

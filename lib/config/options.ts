@@ -224,8 +224,10 @@ export interface KeysOptions {
    * What seals the key ring in the storage: 32 random bytes in base64url, or a list of such. The first
    * seals, all open, so that one can follow another: `rewrap()` moves the ring to the first. `null`,
    * alone or in the list, stands for a ring in clear: whoever reads the storage can sign, and whoever
-   * writes it can add keys.
-   * @defaultValue none, and needed for a storage outside this process
+   * writes it can add keys. They seal sessions as well (with `signingKey`, only those): without them,
+   * whoever writes the storage can log in as anybody. When one is taken away, sessions that were not
+   * refreshed since another came first have to log in again.
+   * @defaultValue none, and needed for a storage outside this process unless there is a `signingKey`
    */
   readonly encryptionKeys?: string | null | readonly [string | null, ...(string | null)[]];
 

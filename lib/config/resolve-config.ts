@@ -103,7 +103,7 @@ async function resolve(reader: OptionReader, nodeEnv: string | undefined): Promi
   const storage = readStorage(reader, nodeEnv);
   const outage = readOutage(reader);
   const subjects = readSubjects(reader);
-  const sessions = readSessions(reader, storage);
+  const sessions = await readSessions(reader, storage);
   const transport = readTransport(reader, { issuer, nodeEnv });
   const authorization = readAuthorization(reader, issuer, storage);
   const clients = await readClients(reader, storage);

@@ -1,8 +1,6 @@
 import { randomBytes } from 'node:crypto';
 
-import { isCanonicalBase64url } from '../kernel/base64url.js';
 import { formatDuration } from '../kernel/duration.js';
-import { KeyError } from '../kernel/errors.js';
 import {
   algorithmRow,
   ASYMMETRIC_ALGORITHMS,
@@ -10,10 +8,11 @@ import {
   type SigningAlgorithm,
 } from '../keys/algorithms.js';
 import { isAvailable } from '../keys/key-material.js';
-import { type KeyEncryptionKey, keyEncryptionKey, KeyProtector } from '../keys/key-protector.js';
+import { keyEncryptionKey, KeyProtector } from '../keys/key-protector.js';
 import type { KeysConfig } from '../keys/key-ring.service.js';
 import { KeyVault } from '../keys/signer.js';
 import type { Storage } from '../storage/storage.js';
+import { readEncryptionKeys } from './encryption-keys.js';
 import type { OptionReader } from './option-reader.js';
 import { readStaticKeys } from './resolve-static-keys.js';
 import { DAY, MINUTE, SECOND } from './units.js';
@@ -54,7 +53,7 @@ export async function readKeys(reader: OptionReader, context: KeysContext): Prom
   const algorithms = staticKeys === null ? named : ([staticKeys.signing.row.name] as const);
   const lengths = readLengths(reader, algorithms, leeway);
   const isStatic = reader.get('keys.signingKey') !== undefined;
-  if (isStatic) refuseUnused(reader, [...KEY_LENGTHS, 'vault', 'encryptionKeys']);
+  if (isStatic) refuseUnused(reader, [...KEY_LENGTHS, 'vault']);
   else checkRotation(reader, { ...lengths, leeway });
   return {
     algorithms,
@@ -210,33 +209,10 @@ async function readProtector(
     }
     return new KeyProtector([await keyEncryptionKey(randomBytes(32))]);
   }
-  const list: unknown[] = Array.isArray(value) ? [...(value as unknown[])] : [value];
-  const keys: (KeyEncryptionKey | null)[] = [];
-  for (const text of list) {
-    const key = text === null ? null : await readEncryptionKey(text);
-    if (key === undefined || keys.some((known) => known?.kid === key?.kid)) {
-      const fix = 'Write keys of 32 random bytes in base64url, each once, or null';
-      reader.add(path, key === undefined ? 'it is no such key' : 'it names a key twice', fix);
-      break;
-    }
-    keys.push(key);
-  }
-  if (list.length === 0) reader.refuse(path, 'Name at least one key, or write null');
-  return new KeyProtector(keys);
-}
-
-async function readEncryptionKey(text: unknown): Promise<KeyEncryptionKey | undefined> {
-  if (typeof text !== 'string' || !/^[A-Za-z0-9_-]{43}$/.test(text)) return undefined;
-  if (!isCanonicalBase64url(text)) return undefined;
-  const bytes = Buffer.from(text, 'base64url');
-  const { assertStrongSecret } = await import('../keys/secrets/secret-strength.js');
-  try {
-    assertStrongSecret(bytes);
-  } catch (error) {
-    if (error instanceof KeyError) return undefined;
-    throw error;
-  }
-  return keyEncryptionKey(bytes);
+  const keys = (await readEncryptionKeys(reader, path)).map((bytes) =>
+    bytes === null ? null : keyEncryptionKey(bytes),
+  );
+  return new KeyProtector(await Promise.all(keys));
 }
 
 function readVault(

@@ -1,5 +1,9 @@
+import { createHmac } from 'node:crypto';
+
+import { SessionSeals } from '../sessions/session-seals.js';
 import type { SessionsConfig } from '../sessions/session.service.js';
 import { NotCarried, type Storage } from '../storage/storage.js';
+import { readEncryptionKeys } from './encryption-keys.js';
 import type { OptionReader } from './option-reader.js';
 import { DAY, MINUTE, SECOND } from './units.js';
 
@@ -7,10 +11,10 @@ import { DAY, MINUTE, SECOND } from './units.js';
 const LONGEST = 395 * DAY;
 
 /** The lengths and hooks of sessions, and whether the storage can carry them. */
-export function readSessions(
+export async function readSessions(
   reader: OptionReader,
   { name, sessionStore }: Pick<Storage, 'name' | 'sessionStore'>,
-): Pick<SessionsConfig, 'idleFor' | 'absoluteFor' | 'reuseGrace' | 'entitlements' | 'onReuse'> {
+): Promise<Omit<SessionsConfig, 'issuer' | 'clientId' | 'accessTtl'>> {
   reader.expectOnly('sessions', [
     'idleFor',
     'absoluteFor',
@@ -36,10 +40,22 @@ export function readSessions(
   return {
     absoluteFor,
     idleFor,
+    seals: await readSeals(reader),
     reuseGrace: reader.duration('sessions.reuseGrace', 10 * SECOND, { max: MINUTE }),
     entitlements: readHook(reader, 'entitlements'),
     onReuse: readHook(reader, 'onReuse'),
   };
+}
+
+/** What seals the key ring seals sessions too, by a secret of their own. */
+async function readSeals(reader: OptionReader): Promise<SessionSeals> {
+  const path = 'keys.encryptionKeys';
+  const keys = reader.get(path) === undefined ? [null] : await readEncryptionKeys(reader, path);
+  return new SessionSeals(keys.map((key) => (key === null ? null : saltFrom(key))));
+}
+
+function saltFrom(key: Buffer): Buffer {
+  return createHmac('sha256', key).update('session seal').digest();
 }
 
 function readHook<Name extends 'entitlements' | 'onReuse'>(

@@ -14,9 +14,10 @@ import {
   successorOf,
   writeRefreshToken,
 } from './refresh-token.js';
-import { seal, type Sealing, unseal } from './sealed-text.js';
+import type { Sealing } from './sealed-text.js';
 import type { SessionStart, TokenPair } from './session.js';
 import { MAX_DATA } from './session-grant.js';
+import type { SessionSeals } from './session-seals.js';
 import { refusalOf } from './session-refusal.js';
 import type {
   PresentedToken,
@@ -45,6 +46,7 @@ export interface AuthorizationCodesConfig {
   readonly issuer: string;
   /** Milliseconds a code is good for. */
   readonly codeFor: number;
+  readonly seals: SessionSeals;
 }
 
 /** @internal */
@@ -95,7 +97,7 @@ export class AuthorizationCodes {
     // An owner of its own, which no subject can have: codes are in nobody's list, and in no one's way.
     const code = newRefreshToken(issuer, `\0code ${randomId()}`);
     const { authTime, ...start } = given;
-    const data = sealData(code, {
+    const data = this.#seal(code, {
       sub: subject,
       sid: newRefreshToken(issuer, subject).key.id,
       start,
@@ -124,7 +126,7 @@ export class AuthorizationCodes {
     const presentation = shown(code, terms);
     const record = await store.find(presentation);
     if (record === null) return this.#refuse(code, await this.#use(code, presentation));
-    const { sub: subject, sid: sessionId, start, authTime, standing } = openData(code, record);
+    const { sub: subject, sid: sessionId, start, authTime, standing } = this.#open(code, record);
     const startedAt = record.createdAt;
     const facts = { subject, sessionId, startedAt, standing };
     const pair = await sessions.begin(
@@ -170,7 +172,7 @@ export class AuthorizationCodes {
     if (verdict.verdict === 'unknown') {
       throw new SessionError('ERR_SESSION_UNKNOWN', 'there is no such code');
     }
-    return this.#endReused(openData(code, verdict.session).sid);
+    return this.#endReused(this.#open(code, verdict.session).sid);
   }
 
   /** RFC 6749 §4.1.2: with the code, whatever it was exchanged for is in other hands. */
@@ -178,6 +180,19 @@ export class AuthorizationCodes {
     await this.#surroundings.sessions.end(sessionId);
     const detail = 'the code was used before, or with another verifier or redirect_uri';
     throw new SessionError('ERR_SESSION_REUSED', detail);
+  }
+
+  #seal(code: RefreshToken, data: CodeData): string {
+    const sealed = this.#config.seals.seal(Buffer.from(JSON.stringify(data)), sealingOf(code));
+    if (Buffer.byteLength(sealed) <= MAX_DATA) return sealed;
+    throw new ClaimError('ERR_CLAIM_TOO_LARGE', 'The claims are too large for a session.');
+  }
+
+  #open(code: RefreshToken, { data }: SessionRecord): CodeData {
+    const plain = this.#config.seals.unseal(data, sealingOf(code));
+    if (plain === undefined) throw corrupt();
+    // What the seal fits was written here, by `#seal`.
+    return JSON.parse(plain.toString()) as CodeData;
   }
 }
 
@@ -216,21 +231,8 @@ function firstTokenOf(issuer: string, subject: string, sessionId: string): Refre
   return { ...newRefreshToken(issuer, subject), key };
 }
 
-function sealData(code: RefreshToken, data: CodeData): string {
-  const sealed = seal(Buffer.from(JSON.stringify(data)), sealingOf(code));
-  if (Buffer.byteLength(sealed) <= MAX_DATA) return sealed;
-  throw new ClaimError('ERR_CLAIM_TOO_LARGE', 'The claims are too large for a session.');
-}
-
-function openData(code: RefreshToken, { data }: SessionRecord): CodeData {
-  const plain = unseal(data, sealingOf(code));
-  if (plain === undefined) throw corrupt();
-  // What the seal fits was written here, by `sealData`.
-  return JSON.parse(plain.toString()) as CodeData;
-}
-
 function sealingOf({ key, lineage }: RefreshToken): Sealing {
-  return { secret: lineage, purpose: 'grant', context: `code ${key.id}` };
+  return { secret: lineage, purpose: 'code', context: key.id };
 }
 
 function corrupt(): StoreError {

@@ -1,14 +1,16 @@
 import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
 
 /**
- * Seals what the store keeps of a session under a secret that only the client has (AES-256-GCM under
- * a key by HKDF, RFC 5869): whoever reads the store cannot open it, whoever writes it cannot forge it.
+ * Seals what the store keeps under a secret that only the client has (AES-256-GCM under a key by HKDF,
+ * RFC 5869): whoever reads the store cannot open it. Nor can who writes it forge it, if there is a salt.
  */
 export interface Sealing {
   /** What the key is made of: 32 random bytes, no fewer. */
   readonly secret: Buffer;
+  /** A secret of this service: without it nobody can seal. @defaultValue none */
+  readonly salt?: Buffer;
   /** What it is for. Secrets are used for one thing each, and keys say for what. */
-  readonly purpose: 'grant' | 'successor';
+  readonly purpose: 'grant' | 'code' | 'successor';
   /** What it belongs to: it opens nowhere else. */
   readonly context: string;
 }
@@ -42,9 +44,10 @@ export function unseal(text: string, sealing: Sealing): Buffer | undefined {
 }
 
 /**
- * HKDF-Expand of one block (RFC 5869 §2.3). Extraction is for secrets that are not uniformly random
- * (§3.3), and would cost as much again.
+ * HKDF (RFC 5869) of one block. Without a salt there is nothing to extract: the secret is uniformly
+ * random already (§3.3).
  */
-function keyFor({ secret, purpose, context }: Sealing): Buffer {
-  return createHmac('sha256', secret).update(`${purpose}\0${context}\x01`).digest();
+function keyFor({ secret, salt, purpose, context }: Sealing): Buffer {
+  const prk = salt === undefined ? secret : createHmac('sha256', salt).update(secret).digest();
+  return createHmac('sha256', prk).update(`${purpose}\0${context}\x01`).digest();
 }

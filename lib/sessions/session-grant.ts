@@ -1,9 +1,10 @@
-import { ClaimError, StoreError } from '../kernel/errors.js';
+import { ClaimError, SessionError, StoreError } from '../kernel/errors.js';
 import { RESERVED_CLAIMS, type TokenClaims, type VerifiedClaims } from '../tokens/claims.js';
 import type { SessionFacts, StandingClaims } from '../tokens/token-standing.js';
-import { seal, type Sealing, unseal } from './sealed-text.js';
+import type { Sealing } from './sealed-text.js';
 import type { RefreshToken } from './refresh-token.js';
 import type { Carrier, SessionBinding } from './session.js';
+import type { SessionSeals } from './session-seals.js';
 import type { SessionRecord } from './session-store.js';
 
 /**
@@ -52,10 +53,18 @@ export function grantOf(
 }
 
 /** Both parts as the store keeps them. @throws ClaimError if that is more than it takes */
-export function sealData(token: RefreshToken, label: SessionLabel, grant: SessionGrant): string {
-  const data = writeData(label, seal(Buffer.from(JSON.stringify(grant)), sealingOf(token)));
+export function sealData(
+  seals: SessionSeals,
+  token: RefreshToken,
+  { label, grant }: { readonly label: SessionLabel; readonly grant: SessionGrant },
+): string {
+  const data = writeData(label, sealGrant(seals, token, grant));
   if (Buffer.byteLength(data) <= MAX_DATA) return data;
   throw new ClaimError('ERR_CLAIM_TOO_LARGE', 'The claims are too large for a session.');
+}
+
+function sealGrant(seals: SessionSeals, token: RefreshToken, grant: SessionGrant): string {
+  return seals.seal(Buffer.from(JSON.stringify(grant)), sealingOf(token));
 }
 
 function writeData(label: SessionLabel, grant: string): string {
@@ -69,22 +78,38 @@ export function readLabel(record: SessionRecord): SessionLabel {
 }
 
 /**
- * The same, with another device or address, for the store to replace it by; `null` to leave it, also
- * where there is no room: a session does not fail for its label.
+ * The same, with another device or address and under the newest seal, for the store to replace it by;
+ * `null` to leave it, also where there is no room: a session does not fail for its label.
  */
-export function relabel(record: SessionRecord, label: Partial<SessionLabel>): string | null {
-  const { grant } = readData(record);
+export function renewData(
+  seals: SessionSeals,
+  token: RefreshToken,
+  record: SessionRecord,
+  { grant, ...label }: Partial<SessionLabel> & { readonly grant: SessionGrant },
+): string | null {
+  const { grant: sealed } = readData(record);
   const before = readLabel(record);
   const after = { ...before, ...label };
-  const changed = after.device !== before.device || after.addressPrefix !== before.addressPrefix;
-  const data = changed ? writeData(after, grant) : null;
-  return data !== null && Buffer.byteLength(data) <= MAX_DATA ? data : null;
+  const isSame = after.device === before.device && after.addressPrefix === before.addressPrefix;
+  if (isSame && seals.isNewest(sealed)) return null;
+  const data = writeData(after, seals.isNewest(sealed) ? sealed : sealGrant(seals, token, grant));
+  return Buffer.byteLength(data) <= MAX_DATA ? data : null;
 }
 
-/** @throws StoreError `ERR_STORE_CORRUPT` if what is stored is not what was sealed for this session */
-export function openGrant(token: RefreshToken, record: SessionRecord): SessionGrant {
-  const plain = unseal(readData(record).grant, sealingOf(token));
-  if (plain === undefined) throw corrupt();
+/**
+ * @throws StoreError `ERR_STORE_CORRUPT` if what is stored is no session's
+ * @throws SessionError `ERR_SESSION_UNKNOWN` if it was not sealed for this session, by this service
+ */
+export function openGrant(
+  seals: SessionSeals,
+  token: RefreshToken,
+  record: SessionRecord,
+): SessionGrant {
+  const plain = seals.unseal(readData(record).grant, sealingOf(token));
+  if (plain === undefined) {
+    // Under a key that was taken away, or written by somebody else: there is nothing to go on with.
+    throw new SessionError('ERR_SESSION_UNKNOWN', 'what is stored of it was not sealed here');
+  }
   // What the seal fits was written here, by `sealData`.
   return JSON.parse(plain.toString()) as SessionGrant;
 }

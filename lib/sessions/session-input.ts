@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 
 import { type Duration, durationToMs } from '../kernel/duration.js';
+import { ClaimError } from '../kernel/errors.js';
 import type { Carrier, SessionBinding } from './session.js';
 
 /** Reads what an application says of a session, and doubts it. */
@@ -59,4 +60,25 @@ export function shorter(name: string, given: Duration | undefined, longest: numb
     return milliseconds;
   }
   throw new TypeError(`${name} is from 1s up to what sessions.${name} says.`);
+}
+
+/**
+ * Refuses members that are none: what was meant to narrow or to bind must not be ignored.
+ * @throws TypeError
+ */
+export function expectMembers(given: object, names: readonly string[]): void {
+  const unknown = Object.keys(given).find((name) => !names.includes(name));
+  if (unknown !== undefined) throw new TypeError(`There is no ${unknown} of a session.`);
+}
+
+/** Browsers drop longer cookies, name included, and say nothing (RFC 6265bis §5.6). */
+const COOKIE_ROOM = 4096 - '__Host-access_token'.length;
+
+/**
+ * Before anything is used up: a token that no cookie can carry is found out too late when it is written.
+ * @throws ClaimError `ERR_CLAIM_TOO_LARGE`
+ */
+export function expectCookieRoom(accessToken: string): void {
+  if (accessToken.length <= COOKIE_ROOM) return;
+  throw new ClaimError('ERR_CLAIM_TOO_LARGE', 'The claims make the token too long for a cookie.');
 }

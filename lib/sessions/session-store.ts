@@ -46,6 +46,24 @@ export interface NextToken {
 }
 
 /**
+ * Milliseconds that a request may lie between `find` and `rotate`. What comes later is the rest of a
+ * process that stalled, and its client has long given up.
+ */
+export const ASKED_WITHIN = 30_000;
+
+/** A live session, seen by who shows a token of it. */
+export interface FoundSession {
+  readonly session: SessionRecord;
+  /**
+   * `current`, the one that is good; `former`, its immediate predecessor, in the grace window of its
+   * rotation; `other`, any else of this lineage: misuse for certain, and for good.
+   */
+  readonly shown: 'current' | 'former' | 'other';
+  /** The instant this was so. */
+  readonly at: number;
+}
+
+/**
  * How a token was misused: `recent`, the immediate predecessor, after the grace window or after its
  * successor was used; `older`, any before that; `unknown`, a token of this lineage that was never
  * issued as far as the store knows; `binding`, the right token from another sender.
@@ -61,14 +79,20 @@ export type RotationVerdict =
    * tokens of it are `ended`. So callers must revoke what was issued to it on `ended` too.
    */
   | { readonly verdict: 'reused'; readonly session: SessionRecord; readonly misuse: Misuse }
-  /** The session was ended by misuse, some time ago; revoke as on `reused`. */
-  | { readonly verdict: 'ended'; readonly session: SessionRecord }
+  /** The session was ended by misuse, some time ago, and by this one; revoke as on `reused`. */
+  | { readonly verdict: 'ended'; readonly session: SessionRecord; readonly misuse: Misuse }
+  /** Asked too long ago, or at an instant that is still to come: nothing was judged, nothing done. */
+  | { readonly verdict: 'late' }
   /** No such session: never, no longer, or the lineage is not its own. */
   | { readonly verdict: 'unknown' };
 
 /** Port: sessions and the rotation of their refresh tokens. Instants and windows by the store's clock. */
 export abstract class SessionStore {
-  /** Stores a new session; `false` if one with this key is there. */
+  /**
+   * Stores a new session; `null` if one with this key is there. Of the owner's live sessions the oldest
+   * end in the same atomic step, until no more than `atMost` are left with this one; answers their ids,
+   * the oldest first.
+   */
   abstract create(request: {
     readonly key: SessionKey;
     readonly lineage: string;
@@ -78,25 +102,37 @@ export abstract class SessionStore {
     /** Milliseconds from now, at most 400 days. */
     readonly idleFor: number;
     readonly absoluteFor: number;
-  }): Promise<boolean>;
+    /** From 1. */
+    readonly atMost: number;
+  }): Promise<readonly string[] | null>;
 
   /**
    * Judges a presented token and, if it is the current one, puts `next` in its place: one atomic
    * step. `graceFor` milliseconds after a rotation its predecessor is answered with `repeated`; the
    * window is never extended, and closes when the successor is used. Of the window that the rotation
    * asked for and the one this call asks for, the shorter one holds. At most 400 days.
+   *
+   * Who asked in the window is in it, however long the answer took: the window goes by `askedAt`, what
+   * `find` answered as `at`, and a token that was rotated since then is one of two that raced. More than
+   * `ASKED_WITHIN` later, or before it, the verdict is `late`, whatever the token. A window never opens
+   * before its rotation, by a clock that was set back.
+   *
+   * What misuse ended is remembered until it would have expired, and for 24 hours at most.
    */
   abstract rotate(request: {
     readonly presented: PresentedToken;
     readonly next: NextToken;
     readonly graceFor: number;
+    /** `null` for now. */
+    readonly askedAt: number | null;
   }): Promise<RotationVerdict>;
 
   /** A live session, for who knows its lineage; `null` if there is none. Changes nothing. */
   abstract find(request: {
     readonly key: SessionKey;
     readonly lineage: string;
-  }): Promise<SessionRecord | null>;
+    readonly secret: string;
+  }): Promise<FoundSession | null>;
 
   /**
    * Ends a session; `false` if there was none.

@@ -24,24 +24,34 @@ import {
 } from './refresh-token.js';
 import { ReuseAlarm } from './reuse-alarm.js';
 import { openSuccessor, sealSuccessor } from './sealed-successor.js';
-import type {
-  SessionInfo,
-  SessionRefresh,
-  SessionReuse,
-  SessionStart,
-  TokenPair,
+import {
+  REFRESH_MEMBERS,
+  type SessionInfo,
+  type SessionRefresh,
+  type SessionReuse,
+  type SessionStart,
+  START_MEMBERS,
+  type TokenPair,
 } from './session.js';
 import {
   factsOf,
   grantOf,
   openGrant,
-  relabel,
+  renewData,
   sealData,
   type SessionGrant,
 } from './session-grant.js';
 import { describeSession } from './session-info.js';
-import { bindingDigest, readCarrier, readDevice, shorter } from './session-input.js';
+import {
+  bindingDigest,
+  expectCookieRoom,
+  expectMembers,
+  readCarrier,
+  readDevice,
+  shorter,
+} from './session-input.js';
 import { sessionOwner } from './session-owner.js';
+import type { SessionSeals } from './session-seals.js';
 import { refusalOf } from './session-refusal.js';
 import type {
   PresentedToken,
@@ -63,6 +73,7 @@ export interface SessionsConfig {
   readonly idleFor: number;
   readonly absoluteFor: number;
   readonly reuseGrace: number;
+  readonly seals: SessionSeals;
   readonly entitlements: EntitlementsOf | null;
   readonly onReuse: ((reuse: SessionReuse) => unknown) | null;
 }
@@ -79,6 +90,9 @@ export interface SessionsSurroundings {
   readonly clock: Clock;
   readonly events: SecurityEvents;
 }
+
+/** Milliseconds: what was revoked since a start began is remembered for far longer. */
+const START_WITHIN = 60_000;
 
 /**
  * Sessions: one login on one device each, carried on by refresh tokens of which every one is good
@@ -122,9 +136,11 @@ export class SessionService {
     start: SessionStart,
     promised: Partial<PromisedSession>,
   ): Promise<TokenPair> {
+    expectMembers(start, START_MEMBERS);
     const store = this.#store();
     const { tokens, clock, events } = this.#surroundings;
     const { issuer } = this.#config;
+    const beganAt = clock.now();
     const { binding } = start;
     const carrier = readCarrier(start.carrier);
     const clientId = this.#clientId(start.clientId);
@@ -143,10 +159,10 @@ export class SessionService {
     const standing = promised.standing ?? (await tokens.standingFor(subject));
     const prepared = await this.#prepare(claims, standing, {
       csrfToken: carrier === 'cookie' ? csrfTokenOf(token) : undefined,
-      endsAt: startedAt + absoluteFor,
+      endsAt: startedAt + Math.min(absoluteFor, idleFor),
     });
     const grant = grantOf(prepared.signed.claims, standing, carrier);
-    const data = sealData(token, label, grant);
+    const data = sealData(this.#config.seals, token, { label, grant });
     const { lineage, secret } = presented(token, clientId, null);
     const proof = bindingDigest(binding);
     const created = { key: token.key, lineage, secret, binding: proof, data, idleFor, absoluteFor };
@@ -155,7 +171,7 @@ export class SessionService {
       throw new StoreError('ERR_STORE_UNAVAILABLE', 'The session could not be stored.');
     }
     const sessionId = token.key.id;
-    await this.#confirmed(token.key, { subject, sessionId, startedAt, standing });
+    await this.#confirmed(token.key, { subject, sessionId, startedAt, standing }, beganAt);
     events.emit({ type: 'session.started', at: this.#now(), sessionId, carrier });
     prepared.announce();
     return tokenPair(token, carrier, prepared, Math.min(idleFor, absoluteFor));
@@ -167,6 +183,7 @@ export class SessionService {
    * unless it is `ERR_SESSION_MALFORMED`, `ERR_SESSION_UNKNOWN` or `ERR_SESSION_SCOPE`
    */
   async refresh(refreshToken: string, refresh: SessionRefresh = {}): Promise<TokenPair> {
+    expectMembers(refresh, REFRESH_MEMBERS);
     const store = this.#store();
     const token = readRefreshToken(refreshToken);
     if (token === undefined) {
@@ -179,7 +196,11 @@ export class SessionService {
     );
     const session = await store.find(shown);
     if (session === null) return this.#refuseUnfound(store, token, shown);
-    const grant = openGrant(token, session);
+    const grant = this.#open(token, session);
+    if ((refresh.carrier ?? grant.carrier) !== grant.carrier) {
+      const detail = 'it travels in the other way';
+      throw this.#rejected(new SessionError('ERR_SESSION_UNKNOWN', detail));
+    }
     const prepared = await this.#renew(token, grant, session, refresh);
     const next = successorOf(token);
     const device = readDevice(refresh.device);
@@ -189,7 +210,8 @@ export class SessionService {
       next: {
         secret: secretDigest(next),
         sealed: sealSuccessor(token, next),
-        data: relabel(session, {
+        data: renewData(this.#config.seals, token, session, {
+          grant,
           ...(device === undefined ? {} : { device }),
           ...(prefix === undefined ? {} : { addressPrefix: prefix }),
         }),
@@ -271,7 +293,7 @@ export class SessionService {
     session: SessionRecord,
     { scope }: SessionRefresh,
   ): Promise<PreparedToken> {
-    const { tokens } = this.#surroundings;
+    const { tokens, clock } = this.#surroundings;
     const facts = factsOf(grant, session);
     const standing = await this.#judged(facts.sessionId, () => tokens.standingOf(facts));
     const claims = await this.#judged(facts.sessionId, () =>
@@ -279,8 +301,16 @@ export class SessionService {
     );
     return this.#prepare(this.#narrowed(claims, scope), standing, {
       csrfToken: grant.carrier === 'cookie' ? csrfTokenOf(token) : undefined,
-      endsAt: session.absoluteExpiresAt,
+      endsAt: Math.min(session.absoluteExpiresAt, clock.now() + session.idleFor),
     });
+  }
+
+  #open(token: RefreshToken, session: SessionRecord): SessionGrant {
+    try {
+      return openGrant(this.#config.seals, token, session);
+    } catch (error) {
+      throw error instanceof SessionError ? this.#rejected(error) : error;
+    }
   }
 
   #narrowed(claims: TokenClaims, scope: SessionRefresh['scope']): TokenClaims {
@@ -295,8 +325,11 @@ export class SessionService {
    * What was revoked while it was stored did not find it there. It has to be known here now: by the
    * first refresh it can be forgotten.
    */
-  async #confirmed(key: SessionKey, facts: SessionFacts): Promise<void> {
+  async #confirmed(key: SessionKey, facts: SessionFacts, beganAt: number): Promise<void> {
     try {
+      if (this.#surroundings.clock.now() - beganAt > START_WITHIN) {
+        throw new StoreError('ERR_STORE_UNAVAILABLE', 'It took too long to start the session.');
+      }
       await learnRevocations(this.#surroundings.revocations);
       await this.#judged(key.id, () => this.#surroundings.tokens.standingOf(facts));
     } catch (error) {
@@ -373,7 +406,9 @@ export class SessionService {
     const csrf = csrfToken === undefined ? {} : { csrf: csrfDigest(csrfToken) };
     // No access token outlives its session.
     const ttl = remaining < this.#config.accessTtl ? { ttl: `${remaining}s` as const } : {};
-    return tokens.prepare(claims, { ...standing, ...csrf }, ttl);
+    const prepared = await tokens.prepare(claims, { ...standing, ...csrf }, ttl);
+    if (csrfToken !== undefined) expectCookieRoom(prepared.signed.token);
+    return prepared;
   }
 
   #clientId(given: string | undefined): string | undefined {

@@ -61,9 +61,41 @@ export interface SessionRefresh {
   readonly address?: string;
   /** What the sender proved; has to equal what the session began with. */
   readonly binding?: SessionBinding;
+  /**
+   * Where the token was found. One of another carrier is refused: a token in the body of a form that
+   * another site sent must not be answered with cookies.
+   * @defaultValue either
+   */
+  readonly carrier?: Carrier;
 }
 
 export type Carrier = 'body' | 'cookie';
+
+/** The members of `SessionStart` and `SessionRefresh`; the compiler sees to it that none is missing. */
+export const START_MEMBERS = Object.keys({
+  scope: 0,
+  roles: 0,
+  permissions: 0,
+  claims: 0,
+  clientId: 0,
+  authTime: 0,
+  acr: 0,
+  amr: 0,
+  device: 0,
+  address: 0,
+  binding: 0,
+  carrier: 0,
+  idleFor: 0,
+  absoluteFor: 0,
+} satisfies Record<keyof SessionStart, 0>);
+export const REFRESH_MEMBERS = Object.keys({
+  scope: 0,
+  clientId: 0,
+  device: 0,
+  address: 0,
+  binding: 0,
+  carrier: 0,
+} satisfies Record<keyof SessionRefresh, 0>);
 
 /** What a client gets for a login or a refresh (RFC 6749 §5.1). */
 export interface TokenPair {

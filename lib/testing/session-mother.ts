@@ -1,6 +1,8 @@
+import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 
 import type {
+  FoundSession,
   NextToken,
   PresentedToken,
   RotationVerdict,
@@ -26,12 +28,17 @@ export class SessionUnderTest {
 
   create(
     store: SessionStore,
-    lifetimes: { readonly idleFor?: number; readonly absoluteFor?: number } = {},
-  ): Promise<boolean> {
+    limits: {
+      readonly idleFor?: number;
+      readonly absoluteFor?: number;
+      readonly atMost?: number;
+    } = {},
+  ): Promise<readonly string[] | null> {
     const { key, lineage, binding } = this;
-    const { idleFor = HOUR, absoluteFor = 24 * HOUR } = lifetimes;
+    const { idleFor = HOUR, absoluteFor = 24 * HOUR, atMost = 1_000 } = limits;
     const { secret } = this.token(0);
-    return store.create({ key, lineage, secret, binding, data: 'data', idleFor, absoluteFor });
+    const lengths = { idleFor, absoluteFor };
+    return store.create({ key, lineage, secret, binding, data: 'data', ...lengths, atMost });
   }
 
   token(generation: number): PresentedToken {
@@ -46,9 +53,21 @@ export class SessionUnderTest {
   }
 
   /** Presents the n-th token and offers the next one. */
-  rotate(store: SessionStore, generation: number, graceFor = HOUR): Promise<RotationVerdict> {
+  rotate(
+    store: SessionStore,
+    generation: number,
+    graceFor = HOUR,
+    askedAt: number | null = null,
+  ): Promise<RotationVerdict> {
     const next = this.next(generation + 1);
-    return store.rotate({ presented: this.token(generation), next, graceFor });
+    return store.rotate({ presented: this.token(generation), next, graceFor, askedAt });
+  }
+
+  /** Finds the session by its n-th token; fails if it is gone. */
+  async find(store: SessionStore, generation: number): Promise<FoundSession> {
+    const found = await store.find(this.token(generation));
+    assert.ok(found !== null, 'the session is gone');
+    return found;
   }
 
   #secret(name: string): string {

@@ -44,9 +44,16 @@ export function callsAfterClose(
     return [
       [
         'create',
-        () => sessionStore.create({ ...token, data: '', idleFor: 60_000, absoluteFor: 60_000 }),
+        () =>
+          sessionStore.create({
+            ...token,
+            data: '',
+            idleFor: 60_000,
+            absoluteFor: 60_000,
+            atMost: 1,
+          }),
       ],
-      ['rotate', () => sessionStore.rotate({ presented: token, next, graceFor: 0 })],
+      ['rotate', () => sessionStore.rotate({ presented: token, next, graceFor: 0, askedAt: null })],
       ['find', () => sessionStore.find(token)],
       ['end', () => sessionStore.end(key)],
       ['endAll', () => sessionStore.endAll({ owner: key.owner, except: null })],

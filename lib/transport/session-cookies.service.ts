@@ -112,8 +112,10 @@ export class SessionCookies {
    * For a login that will write cookies: that another site did not send it, to log its victim in as
    * somebody else.
    * @throws AccessError `ERR_ACCESS_CSRF`
+   * @throws TypeError if `transport.cookies` is not set
    */
   assertSameOrigin(request: HttpRequest): void {
+    if (this.#settings === null) throw new TypeError('transport.cookies is not set');
     this.#origin.assertAllowed(request);
   }
 

@@ -85,8 +85,12 @@ export class AuthController {
     @Res({ passthrough: true }) response: object,
     @Body() body: unknown,
   ): Promise<TokenAnswer | CookieAnswer> {
-    const refreshToken = this.cookies.readRefreshToken(request) ?? readRefresh(body);
-    const pair = await this.sessions.refresh(refreshToken, this.#senderOf(request));
+    const carried = this.cookies.readRefreshToken(request);
+    const pair = await this.sessions.refresh(carried ?? readRefresh(body), {
+      ...this.#senderOf(request),
+      // A form of another site brings its token in the body, and must not get cookies for it.
+      carrier: carried === undefined ? 'body' : 'cookie',
+    });
     return this.#answer(response, pair);
   }
 

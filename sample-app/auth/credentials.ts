@@ -1,3 +1,4 @@
+import { UnauthorizedException } from '@nestjs/common';
 import type { Carrier } from 'nest-jwt-hardening';
 
 import { isText, malformed, namesIn, readMembers } from '../http/json-body.js';
@@ -28,8 +29,11 @@ export function readCredentials(body: unknown): Credentials {
   return { username, password, transport };
 }
 
-/** The refresh token in a body. */
+/** The refresh token in a body; who has none at all is not logged in. */
 export function readRefresh(body: unknown): string {
+  if (body === undefined || (typeof body === 'object' && namesIn(body).length === 0)) {
+    throw new UnauthorizedException({ error: 'unauthorized' });
+  }
   const { refresh_token } = readMembers(body, ['refresh_token']);
   if (!isText(refresh_token, MAX_LENGTH.refreshToken)) throw malformed();
   return refresh_token;

@@ -15,7 +15,7 @@ import { weaknessOf } from '../users/password-rules.js';
 import { UserDirectory } from '../users/user-directory.js';
 import { readPasswordChange } from './credentials.js';
 
-/** Changes passwords: whoever stole a token, or logged in by the old password, is out. */
+/** Changes passwords: whoever is logged in elsewhere, by the old password or a stolen token, is out. */
 @Controller('auth/password')
 export class PasswordController {
   readonly #logger = new Logger('Auth');

@@ -12,15 +12,15 @@ import { saidOf, resolve } from './config-problems.js';
 
 const DAY = 86_400_000;
 
-function read(sessions?: unknown, storage: Storage = memoryStorage()) {
+async function read(sessions?: unknown, storage: Storage = memoryStorage()) {
   const reader = new OptionReader({ sessions });
-  const value = readSessions(reader, storage);
+  const { seals: _, ...value } = await readSessions(reader, storage);
   return { value, problems: reader.problems.map(({ path, problem }) => `${path}: ${problem}`) };
 }
 
 describe('sessions', () => {
-  it('have these defaults', () => {
-    expect(read()).toEqual({
+  it('have these defaults', async () => {
+    expect(await read()).toEqual({
       problems: [],
       value: {
         absoluteFor: 90 * DAY,
@@ -32,19 +32,19 @@ describe('sessions', () => {
     });
   });
 
-  it('take these lengths and hooks', () => {
+  it('take these lengths and hooks', async () => {
     const entitlements = (): null => null;
     const onReuse = (): void => {};
     const hooks = { entitlements, onReuse };
     const written = { absoluteFor: '395d', idleFor: '1m', reuseGrace: '0s', ...hooks };
-    expect(read(written)).toEqual({
+    expect(await read(written)).toEqual({
       problems: [],
       value: { absoluteFor: 395 * DAY, idleFor: 60_000, reuseGrace: 0, ...hooks },
     });
   });
 
-  it('are idle no longer than they last', () => {
-    expect(read({ absoluteFor: '1d' }).value.idleFor).toBe(DAY);
+  it('are idle no longer than they last', async () => {
+    expect((await read({ absoluteFor: '1d' })).value.idleFor).toBe(DAY);
   });
 
   it.each<[path: string, sessions: object]>([
@@ -62,8 +62,8 @@ describe('sessions', () => {
     ['sessions.entitlements', { entitlements: null }],
     ['sessions.onReuse', { onReuse: {} }],
     ['sessions.onreuse', { onreuse: () => {} }],
-  ])('name %s where %j is wrong', (path, sessions) => {
-    const { problems } = read(sessions);
+  ])('name %s where %j is wrong', async (path, sessions) => {
+    const { problems } = await read(sessions);
     expect(problems).toHaveLength(1);
     expect(problems[0]).toMatch(new RegExp(`^${path.replaceAll('.', '\\.')}: `));
   });
@@ -80,7 +80,7 @@ describe('a storage that carries no sessions', () => {
   });
 
   it('is fine where nobody mentions them, and every verb says so to who does', async () => {
-    expect(read(undefined, storage).problems).toEqual([]);
+    expect((await read(undefined, storage)).problems).toEqual([]);
     const { config, tokens, revocations, clock } = await withoutSessions();
     const events = new SecurityEvents();
     const surroundings = { store: null, tokens, revocations, clock, events };

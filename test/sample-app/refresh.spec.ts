@@ -66,8 +66,6 @@ describe.each(ADAPTERS)('POST /auth/refresh of the sample app on %s', (adapter) 
   });
 
   it.each([
-    ['no body', undefined],
-    ['no token', {}],
     ['a number', { refresh_token: 1 }],
     ['a list', { refresh_token: ['rt1_a'] }],
     ['more than a token', { refresh_token: 'rt1_a', scope: 'admin' }],
@@ -76,6 +74,15 @@ describe.each(ADAPTERS)('POST /auth/refresh of the sample app on %s', (adapter) 
     const options = { method: 'POST', ...(body === undefined ? {} : { body }) };
     const answer = await send(ledger.url, '/auth/refresh', options);
     expect(answer).toMatchObject({ status: 400, body: '{"error":"invalid_request"}' });
+  });
+
+  it.each([
+    ['no body', undefined],
+    ['no token', {}],
+  ])('answers who has nothing to go on with 401: %s', async (_case, body) => {
+    const options = { method: 'POST', ...(body === undefined ? {} : { body }) };
+    const answer = await send(ledger.url, '/auth/refresh', options);
+    expect(answer).toMatchObject({ status: 401, body: '{"error":"unauthorized"}' });
   });
 
   it('is over after a logout, and after an administrator ended it', async () => {
@@ -152,6 +159,16 @@ describe.each(ADAPTERS)('a page of the sample app on %s', (adapter) => {
     const answer = await stranger.logIn('bob');
     expect(answer.status).toBe(403);
     expect(answer.headers['set-cookie']).toBeUndefined();
+  });
+
+  it('gets cookies for a token in a cookie alone, whoever sends it in a form', async () => {
+    const cookies = (await page.logIn('alice')).headers['set-cookie'] ?? [];
+    const [, stolen] = /__Host-refresh_token=([^;]+)/.exec(cookies.join()) ?? [];
+    const options = { method: 'POST', body: { refresh_token: stolen } };
+    const answer = await send(ledger.url, '/auth/refresh', options);
+    expect(answer.status).toBe(401);
+    expect(answer.headers['set-cookie']).toBeUndefined();
+    expect((await page.send('POST', '/auth/refresh')).status).toBe(200);
   });
 
   it('sends one token: a header beside the cookies, or a body, is 400', async () => {

@@ -1,3 +1,4 @@
+import { SessionSeals } from '../../lib/sessions/session-seals.js';
 import { createHash, randomBytes } from 'node:crypto';
 
 import {
@@ -31,7 +32,7 @@ const TERMS: CodeTerms = {
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
-const CONFIG = { issuer: ISSUER, codeFor: 60 * SECOND };
+const CONFIG = { issuer: ISSUER, codeFor: 60 * SECOND, seals: new SessionSeals([null]) };
 
 interface CodeRoom extends SessionRoom {
   issue(given?: Partial<PromisedStart>, subject?: string): Promise<string>;

@@ -43,7 +43,6 @@ describe('the text of a refresh token', () => {
     ['a character less', text.slice(0, -1)],
     ['a character more', `${text}A`],
     ['with padding', `${text}=`],
-    ['with a last character that means the same', text.slice(0, -1) + nextTo],
     ['with a line feed behind', `${text}\n`],
     ['with a space before', ` ${text}`],
     ['with a NUL in it', `${text.slice(0, 50)}\0${text.slice(51)}`],

@@ -1,15 +1,14 @@
 import type { Clock } from '../../kernel/clock.js';
 import {
-  type NextToken,
-  type PresentedToken,
+  type FoundSession,
   type RotationVerdict,
   type SessionKey,
   type SessionRecord,
   SessionStore,
 } from '../../sessions/session-store.js';
 import { MemoryRoom } from './memory-room.js';
-import { MemorySession, type SessionBeginning } from './memory-session.js';
-import { expectDuration, expectSessionName, expectText } from './port-limits.js';
+import { isLate, MemorySession, type Rotation, type SessionBeginning } from './memory-session.js';
+import { expectCount, expectDuration, expectSessionName, expectText } from './port-limits.js';
 
 const MAX_DATA = 4 * 1024;
 
@@ -30,58 +29,61 @@ export class MemorySessionStore extends SessionStore {
     this.#room = new MemoryRoom(maxEntries, clock, (session) => this.#forget(session));
   }
 
-  async create(beginning: SessionBeginning): Promise<boolean> {
+  async create(beginning: SessionBeginning): Promise<readonly string[] | null> {
     const now = this.#room.enter();
-    const { key, lineage, secret, binding, data, idleFor, absoluteFor } = beginning;
+    const { key, lineage, secret, binding, data, idleFor, absoluteFor, atMost } = beginning;
     expectSessionKey(key);
     expectText(data, 'The data of a session', MAX_DATA);
     for (const text of [lineage, secret, binding ?? '']) expectText(text, 'A digest', MAX_DIGEST);
     expectDuration(idleFor, 'idleFor');
     expectDuration(absoluteFor, 'absoluteFor');
+    expectCount(atMost, 'atMost');
     const standing = this.#owners.get(key.owner)?.get(key.id);
     if (standing !== undefined) {
-      if (now < standing.expiresAt) return false;
+      if (now < standing.expiresAt) return null;
       this.#drop(standing);
     }
-    this.#room.expectRoom();
+    const ending = this.#oldestBeyond(atMost - 1, key.owner);
+    if (ending.length === 0) this.#room.expectRoom();
+    for (const session of ending) this.#drop(session);
     const session = new MemorySession(beginning, now);
     const sessions = this.#owners.get(key.owner) ?? new Map<string, MemorySession>();
     this.#owners.set(key.owner, sessions.set(key.id, session));
     this.#room.add(session);
-    return true;
+    return ending.map(({ key: { id } }) => id);
   }
 
-  async rotate({
-    presented,
-    next,
-    graceFor,
-  }: {
-    readonly presented: PresentedToken;
-    readonly next: NextToken;
-    readonly graceFor: number;
-  }): Promise<RotationVerdict> {
+  async rotate(rotation: Rotation): Promise<RotationVerdict> {
+    const { presented, next, graceFor, askedAt } = rotation;
     const now = this.#room.enter();
     expectSessionKey(presented.key);
     expectText(next.secret, 'A digest', MAX_DIGEST);
     expectText(next.sealed, 'A sealed token', MAX_SEALED);
     expectText(next.data ?? '', 'The data of a session', MAX_DATA);
     if (graceFor !== 0) expectDuration(graceFor, 'graceFor');
+    if (isLate(askedAt, now)) return { verdict: 'late' };
     const session = this.#owners.get(presented.key.owner)?.get(presented.key.id);
     if (session === undefined) return { verdict: 'unknown' };
-    const verdict = session.rotate(presented, next, graceFor, now);
-    if (verdict.verdict === 'rotated') this.#room.reschedule(session, session.expiryIfUsed(now));
-    return verdict;
+    const judged = session.rotate(rotation, now);
+    const { verdict } = judged;
+    if (verdict === 'rotated' || verdict === 'reused') {
+      this.#room.reschedule(session, session.expiryAfter(verdict, now));
+    }
+    return judged;
   }
 
   async find({
     key,
     lineage,
+    secret,
   }: {
     readonly key: SessionKey;
     readonly lineage: string;
-  }): Promise<SessionRecord | null> {
+    readonly secret: string;
+  }): Promise<FoundSession | null> {
+    const now = this.#room.enter();
     const session = this.#liveSession(key);
-    return session?.isOf(lineage) === true ? session.record() : null;
+    return session?.isOf(lineage) === true ? session.show(secret, now) : null;
   }
 
   async end({ lineage, ...key }: SessionKey & { readonly lineage?: string }): Promise<boolean> {
@@ -104,10 +106,7 @@ export class MemorySessionStore extends SessionStore {
   }
 
   async list(owner: string): Promise<readonly SessionRecord[]> {
-    // Stable, so that what was created within one millisecond stays in the order it came.
-    return this.#liveSessionsOf(owner)
-      .map((session) => session.record())
-      .toSorted((a, b) => a.createdAt - b.createdAt);
+    return this.#liveSessionsOf(owner).map((session) => session.record());
   }
 
   async count(): Promise<{ readonly sessions: number; readonly owners: number }> {
@@ -138,11 +137,21 @@ export class MemorySessionStore extends SessionStore {
     return session?.livesAt(now) === true ? session : undefined;
   }
 
+  /** All but the newest so many. */
+  #oldestBeyond(kept: number, owner: string): readonly MemorySession[] {
+    const sessions = this.#liveSessionsOf(owner);
+    return sessions.slice(0, Math.max(0, sessions.length - kept));
+  }
+
+  /** The oldest first. */
   #liveSessionsOf(owner: string): readonly MemorySession[] {
     const now = this.#room.enter();
     expectSessionName(owner, 'An owner');
     const sessions = this.#owners.get(owner) ?? new Map<string, MemorySession>();
-    return [...sessions.values()].filter((session) => session.livesAt(now));
+    // Stable, so that what was created within one millisecond stays in the order it came.
+    return [...sessions.values()]
+      .filter((session) => session.livesAt(now))
+      .toSorted((a, b) => a.createdAt - b.createdAt);
   }
 
   #drop(session: MemorySession): void {

@@ -1,10 +1,12 @@
-import type {
-  Misuse,
-  NextToken,
-  PresentedToken,
-  RotationVerdict,
-  SessionKey,
-  SessionRecord,
+import {
+  ASKED_WITHIN,
+  type FoundSession,
+  type Misuse,
+  type NextToken,
+  type PresentedToken,
+  type RotationVerdict,
+  type SessionKey,
+  type SessionRecord,
 } from '../../sessions/session-store.js';
 import { Expiring } from './expiry-queue.js';
 
@@ -13,6 +15,9 @@ import { Expiring } from './expiry-queue.js';
  * is reported.
  */
 const REMEMBERED = 32;
+
+/** How long it is remembered at most that a session ended by misuse, in milliseconds. */
+const ENDED_FOR = 24 * 60 * 60 * 1_000;
 
 /** What a session begins with. */
 export interface SessionBeginning {
@@ -23,6 +28,15 @@ export interface SessionBeginning {
   readonly data: string;
   readonly idleFor: number;
   readonly absoluteFor: number;
+  readonly atMost: number;
+}
+
+/** What a token is shown for. */
+export interface Rotation {
+  readonly presented: PresentedToken;
+  readonly next: NextToken;
+  readonly graceFor: number;
+  readonly askedAt: number | null;
 }
 
 /** The token before the current one, for a client that never got the answer. */
@@ -43,7 +57,7 @@ export class MemorySession extends Expiring {
   readonly key: SessionKey;
   readonly #lineage: string;
   readonly #binding: string | null;
-  readonly #createdAt: number;
+  readonly createdAt: number;
   readonly #absoluteExpiresAt: number;
   readonly #idleFor: number;
   #secret: string;
@@ -53,7 +67,7 @@ export class MemorySession extends Expiring {
   #data: string;
   #lastUsedAt: number;
   #generation = 0;
-  #misused = false;
+  #misuse: Misuse | null = null;
 
   constructor(beginning: SessionBeginning, now: number) {
     super(now + Math.min(beginning.idleFor, beginning.absoluteFor));
@@ -61,7 +75,7 @@ export class MemorySession extends Expiring {
     this.key = Object.freeze({ owner, id });
     this.#lineage = beginning.lineage;
     this.#binding = beginning.binding;
-    this.#createdAt = now;
+    this.createdAt = now;
     this.#absoluteExpiresAt = now + beginning.absoluteFor;
     this.#idleFor = beginning.idleFor;
     this.#secret = beginning.secret;
@@ -70,11 +84,11 @@ export class MemorySession extends Expiring {
   }
 
   /**
-   * Whether it lives: not expired, and not ended by misuse. One that was misused is kept until it
-   * would have expired, so that its tokens are known for what they are.
+   * Whether it lives: not expired, and not ended by misuse. One that was misused is kept for a while,
+   * so that its tokens are known for what they are.
    */
   livesAt(now: number): boolean {
-    return !this.#misused && now < this.expiresAt;
+    return this.#misuse === null && now < this.expiresAt;
   }
 
   /** Whether a token with this lineage is one of its own. */
@@ -86,7 +100,7 @@ export class MemorySession extends Expiring {
     return {
       key: this.key,
       data: this.#data,
-      createdAt: this.#createdAt,
+      createdAt: this.createdAt,
       lastUsedAt: this.#lastUsedAt,
       absoluteExpiresAt: this.#absoluteExpiresAt,
       idleFor: this.#idleFor,
@@ -94,24 +108,28 @@ export class MemorySession extends Expiring {
     };
   }
 
-  /** When it expires if it is used now. */
-  expiryIfUsed(now: number): number {
-    return Math.min(now + this.#idleFor, this.#absoluteExpiresAt);
+  /** What a token of its lineage is by now. */
+  show(secret: string, now: number): FoundSession {
+    return { session: this.record(), shown: this.#kindOf(secret, now), at: now };
+  }
+
+  /** When it is to be forgotten, after a rotation or its end by misuse. */
+  expiryAfter(verdict: 'rotated' | 'reused', now: number): number {
+    return verdict === 'rotated'
+      ? Math.min(now + this.#idleFor, this.#absoluteExpiresAt)
+      : Math.min(now + ENDED_FOR, this.expiresAt);
   }
 
   /** Judges a token, and puts the next one in its place or ends the session as it deserves. */
-  rotate(
-    presented: PresentedToken,
-    next: NextToken,
-    graceFor: number,
-    now: number,
-  ): RotationVerdict {
+  rotate({ presented, next, graceFor, askedAt }: Rotation, now: number): RotationVerdict {
     // Who does not know the lineage only guessed the key, and must not be able to end a session.
     if (!this.isOf(presented.lineage) || now >= this.expiresAt) return { verdict: 'unknown' };
-    if (this.#misused) return { verdict: 'ended', session: this.record() };
-    const misuse = this.#judge(presented, graceFor, now);
+    if (this.#misuse !== null) {
+      return { verdict: 'ended', session: this.record(), misuse: this.#misuse };
+    }
+    const misuse = this.#judge(presented, graceFor, askedAt ?? now, now);
     if (misuse !== null) {
-      this.#misused = true;
+      this.#misuse = misuse;
       return { verdict: 'reused', session: this.record(), misuse };
     }
     if (this.#predecessor !== undefined && presented.secret === this.#predecessor.secret) {
@@ -121,14 +139,32 @@ export class MemorySession extends Expiring {
     return { verdict: 'rotated', session: this.record() };
   }
 
-  #judge({ secret, binding }: PresentedToken, graceFor: number, now: number): Misuse | null {
+  #kindOf(secret: string, now: number): FoundSession['shown'] {
+    if (secret === this.#secret) return 'current';
+    const { graceFor = 0 } = this.#predecessor ?? {};
+    const isFormer = secret === this.#predecessor?.secret;
+    return isFormer && this.#isInWindow(graceFor, now, now) ? 'former' : 'other';
+  }
+
+  #isInWindow(graceFor: number, askedAt: number, now: number): boolean {
+    if (this.#predecessor === undefined) return false;
+    const { rotatedAt, graceFor: granted } = this.#predecessor;
+    // A clock that was set back must not open the window again.
+    if (now < rotatedAt) return false;
+    // Before the rotation it was the current token: two that raced.
+    return Math.max(0, askedAt - rotatedAt) < Math.min(graceFor, granted);
+  }
+
+  #judge(
+    { secret, binding }: PresentedToken,
+    graceFor: number,
+    askedAt: number,
+    now: number,
+  ): Misuse | null {
     const predecessor = this.#predecessor;
     if (secret === this.#secret) return binding === this.#binding ? null : 'binding';
     if (predecessor !== undefined && secret === predecessor.secret) {
-      const since = now - predecessor.rotatedAt;
-      // A clock that was set back must not open the window again.
-      const isInside = since >= 0 && since < Math.min(graceFor, predecessor.graceFor);
-      if (!isInside) return 'recent';
+      if (!this.#isInWindow(graceFor, askedAt, now)) return 'recent';
       return binding === this.#binding ? null : 'binding';
     }
     if (!this.#older.has(secret)) return 'unknown';
@@ -147,4 +183,9 @@ export class MemorySession extends Expiring {
     this.#lastUsedAt = now;
     this.#generation++;
   }
+}
+
+/** Whether it is too late, or too early, to judge what was asked then. */
+export function isLate(askedAt: number | null, now: number): boolean {
+  return askedAt !== null && !(askedAt <= now && now - askedAt <= ASKED_WITHIN);
 }

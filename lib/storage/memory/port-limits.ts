@@ -30,3 +30,9 @@ export function expectDuration(ms: number, what: string): void {
     throw new TypeError(`${what} is a positive number of milliseconds, at most 400 days.`);
   }
 }
+
+export function expectCount(count: number, what: string): void {
+  if (!(Number.isSafeInteger(count) && count > 0)) {
+    throw new TypeError(`${what} is a whole number from 1.`);
+  }
+}

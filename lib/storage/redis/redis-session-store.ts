@@ -1,4 +1,5 @@
 import {
+  type FoundSession,
   type NextToken,
   type PresentedToken,
   type RotationVerdict,
@@ -7,10 +8,10 @@ import {
   SessionStore,
 } from '../../sessions/session-store.js';
 import type { RedisClient } from './redis-clients.js';
-import { isNothingDone, type RedisGate } from './redis-gate.js';
+import type { RedisGate } from './redis-gate.js';
 import { expectName, expectText, expectWhole, LONGEST, type RedisKeys } from './redis-keys.js';
 import type { RedisReply } from './redis-reply.js';
-import { CREATE, END, END_ALL, LIST, NEWEST, RECORD_FIELDS, ROTATE } from './session-scripts.js';
+import { CREATE, END, END_ALL, FIND, LIST, NEWEST, ROTATE } from './session-scripts.js';
 
 const MAX_DATA_BYTES = 4 * 1024;
 const MAX_DIGEST_BYTES = 1024;
@@ -19,6 +20,9 @@ const MAX_SEALED_BYTES = 16 * 1024;
 const SCAN_PAGE = 1_000;
 
 const COUNTING = 'counting sessions';
+
+const VERDICTS = ['rotated', 'repeated', 'reused', 'ended', 'unknown', 'late'] as const;
+const STANDING = ['exists', 'repeated', 'ended', 'unknown', 'late'] as const;
 
 type SessionCount = Awaited<ReturnType<SessionStore['count']>>;
 
@@ -44,13 +48,15 @@ export class RedisSessionStore extends SessionStore {
     readonly data: string;
     readonly idleFor: number;
     readonly absoluteFor: number;
-  }): Promise<boolean> {
-    const { key, lineage, secret, binding, data, idleFor, absoluteFor } = request;
+    readonly atMost: number;
+  }): Promise<readonly string[] | null> {
+    const { key, lineage, secret, binding, data, idleFor, absoluteFor, atMost } = request;
     expectSessionKey(key);
     expectDigests(lineage, secret, binding);
     expectText(data, 'The data of a session', MAX_DATA_BYTES);
     expectWhole(idleFor, 'An idle time', 1, LONGEST);
     expectWhole(absoluteFor, 'A lifetime', 1, LONGEST);
+    expectWhole(atMost, 'A number of sessions', 1);
     const reply = await this.#durable.run({
       task: 'storing a session',
       script: CREATE,
@@ -63,20 +69,26 @@ export class RedisSessionStore extends SessionStore {
         data,
         String(idleFor),
         String(absoluteFor),
+        String(atMost),
       ],
-      isRefusal: isNothingDone,
+      isRefusal: isStanding,
     });
-    return reply.flag();
+    const [outcome] = reply.list();
+    if (outcome?.word(['exists', 'stored']) === 'exists') return null;
+    const [, ended] = reply.tuple(2);
+    return ended.list().map((id) => id.text());
   }
 
   async rotate({
     presented,
     next,
     graceFor,
+    askedAt,
   }: {
     readonly presented: PresentedToken;
     readonly next: NextToken;
     readonly graceFor: number;
+    readonly askedAt: number | null;
   }): Promise<RotationVerdict> {
     const { key, lineage, secret, binding } = presented;
     expectSessionKey(key);
@@ -85,6 +97,7 @@ export class RedisSessionStore extends SessionStore {
     expectText(next.sealed, 'A sealed token', MAX_SEALED_BYTES);
     expectText(next.data ?? '', 'The data of a session', MAX_DATA_BYTES);
     expectWhole(graceFor, 'A grace window', 0, LONGEST);
+    if (askedAt !== null) expectWhole(askedAt, 'An instant', 0);
     const reply = await this.#durable.run({
       task: 'rotating a session',
       script: ROTATE,
@@ -98,6 +111,7 @@ export class RedisSessionStore extends SessionStore {
         next.sealed,
         optional(next.data),
         String(graceFor),
+        askedAt === null ? '' : String(askedAt),
       ],
       isRefusal: isStanding,
     });
@@ -107,21 +121,29 @@ export class RedisSessionStore extends SessionStore {
   async find({
     key,
     lineage,
+    secret,
   }: {
     readonly key: SessionKey;
     readonly lineage: string;
-  }): Promise<SessionRecord | null> {
+    readonly secret: string;
+  }): Promise<FoundSession | null> {
     expectSessionKey(key);
-    expectDigests(lineage);
+    expectDigests(lineage, secret);
     const [name] = this.#keysOf(key);
     // Redis lets the key expire when the session does.
-    const reply = await this.#gate.call({
+    const reply = await this.#gate.run({
       task: 'reading a session',
-      key: name,
-      send: (client) => client.hmget(name, 'lineage', ...RECORD_FIELDS),
+      script: FIND,
+      keys: [name],
+      args: [lineage, secret],
     });
-    const [known, ...record] = reply.tuple(7);
-    return known.textOrNull() === lineage ? recordOf(record, key) : null;
+    if (reply.items().length === 0) return null;
+    const [record, shown, at] = reply.tuple(3);
+    return {
+      session: recordFrom(record, key),
+      shown: shown.word(['current', 'former', 'other']),
+      at: at.count(),
+    };
   }
 
   async end({ lineage, ...key }: SessionKey & { readonly lineage?: string }): Promise<boolean> {
@@ -249,21 +271,21 @@ function optional(text: string | null): string {
   return text === null ? '' : `=${text}`;
 }
 
-/** Verdicts that change no session: a client that lost an answer gets it although replicas are away. */
+/** Answers that change no session: a client that lost an answer gets it although replicas are away. */
 function isStanding(reply: unknown): boolean {
   const head: unknown = Array.isArray(reply) ? reply[0] : undefined;
-  return head === 'repeated' || head === 'ended' || head === 'unknown';
+  return STANDING.some((answer) => answer === head);
 }
 
 function verdictFrom(reply: RedisReply, key: SessionKey): RotationVerdict {
   const items = reply.list();
   const [head] = items;
-  const verdict = head?.word(['rotated', 'repeated', 'reused', 'ended', 'unknown']) ?? 'unknown';
+  const verdict = head?.word(VERDICTS) ?? 'unknown';
   switch (verdict) {
     case 'unknown':
+    case 'late':
       return { verdict };
-    case 'rotated':
-    case 'ended': {
+    case 'rotated': {
       const [, record] = reply.tuple(2);
       return { verdict, session: recordFrom(record, key) };
     }
@@ -271,7 +293,8 @@ function verdictFrom(reply: RedisReply, key: SessionKey): RotationVerdict {
       const [, record, sealed] = reply.tuple(3);
       return { verdict, session: recordFrom(record, key), sealed: sealed.text() };
     }
-    case 'reused': {
+    case 'reused':
+    case 'ended': {
       const [, record, misuse] = reply.tuple(3);
       return {
         verdict,
@@ -283,20 +306,7 @@ function verdictFrom(reply: RedisReply, key: SessionKey): RotationVerdict {
 }
 
 function recordFrom(reply: RedisReply, key: SessionKey): SessionRecord {
-  return recordOf(reply.tuple(6), key);
-}
-
-type RecordReply = readonly [
-  data: RedisReply,
-  createdAt: RedisReply,
-  lastUsedAt: RedisReply,
-  absoluteExpiresAt: RedisReply,
-  idleFor: RedisReply,
-  generation: RedisReply,
-];
-
-function recordOf(fields: RecordReply, key: SessionKey): SessionRecord {
-  const [data, createdAt, lastUsedAt, absoluteExpiresAt, idleFor, generation] = fields;
+  const [data, createdAt, lastUsedAt, absoluteExpiresAt, idleFor, generation] = reply.tuple(6);
   return {
     key: { owner: key.owner, id: key.id },
     data: data.text(),

@@ -1,3 +1,4 @@
+import { ASKED_WITHIN } from '../../sessions/session-store.js';
 import { luaScript } from './lua-script.js';
 
 /**
@@ -18,34 +19,47 @@ const OLDER_DIGITS = 12;
 const ENDED_FOR = 24 * 60 * 60 * 1_000;
 
 /** What a record is made of, in this order. */
-export const RECORD_FIELDS = ['data', 'created', 'used', 'absolute', 'idle', 'generation'] as const;
+const RECORD_FIELDS = ['data', 'created', 'used', 'absolute', 'idle', 'generation'] as const;
 
 const RECORD = `
 local FIELDS = {${RECORD_FIELDS.map((field) => `'${field}'`).join(', ')}}
 local function record_of(key) return redis.call('HMGET', key, unpack(FIELDS)) end
 `;
 
-/** Keys: session, index, ended. */
+/** Keys: session, index, ended. Answers the ids that ended to make room. */
 export const CREATE = luaScript(`
 local id, lineage, secret, binding, data = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local idle, absolute = tonumber(ARGV[6]), tonumber(ARGV[7])
-if redis.call('EXISTS', KEYS[1], KEYS[3]) > 0 then return 0 end
+local idle, absolute, at_most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+if redis.call('EXISTS', KEYS[1], KEYS[3]) > 0 then return {'exists'} end
+-- Names of expired sessions leave a few at a time, faster than new ones come; all of them before a
+-- session is ended for room. All is read before a write: a Cluster that moves the slot lets that fail.
+local prefix = string.sub(KEYS[1], 1, -1 - #id)
+local is_full = redis.call('ZCARD', KEYS[2]) >= at_most
+local names = is_full and redis.call('ZRANGE', KEYS[2], 0, -1)
+  or redis.call('ZRANDMEMBER', KEYS[2], 8)
+local live, expired, ending = {}, {}, {}
+for _, other in ipairs(names) do
+  table.insert(redis.call('EXISTS', prefix .. other) == 1 and live or expired, other)
+end
+if is_full then
+  for at = 1, #live + 1 - at_most do ending[at] = live[at] end
+end
+for _, other in ipairs(expired) do redis.call('ZREM', KEYS[2], other) end
+for _, other in ipairs(ending) do
+  redis.call('DEL', prefix .. other)
+  redis.call('ZREM', KEYS[2], other)
+end
 local now = store_time()
 local ends = digits(now + absolute)
 redis.call('HSET', KEYS[1], 'lineage', lineage, 'secret', secret, 'binding', binding,
   'data', data, 'created', digits(now), 'used', digits(now), 'absolute', ends,
   'idle', digits(idle), 'generation', '0')
 redis.call('PEXPIREAT', KEYS[1], digits(now + math.min(idle, absolute)))
--- Names of expired sessions leave a few at a time, faster than new ones come.
-local prefix = string.sub(KEYS[1], 1, -1 - #id)
-for _, other in ipairs(redis.call('ZRANDMEMBER', KEYS[2], 8)) do
-  if redis.call('EXISTS', prefix .. other) == 0 then redis.call('ZREM', KEYS[2], other) end
-end
 local newest = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
 local place = math.max(now, newest and tonumber(newest) + 1 or 0)
 redis.call('ZADD', KEYS[2], digits(place), id)
 if redis.call('PTTL', KEYS[2]) < absolute then redis.call('PEXPIREAT', KEYS[2], ends) end
-return 1
+return {'stored', ending}
 `);
 
 /** Keys: session, index, ended. */
@@ -53,11 +67,13 @@ export const ROTATE = luaScript(`${RECORD}
 local id, lineage, secret, binding = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local next_secret, sealed, data, grace = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
 local now = store_time()
+local asked = tonumber(ARGV[9]) or now
+if asked > now or now - asked > ${ASKED_WITHIN} then return {'late'} end
 
-local ended = redis.call('HGET', KEYS[3], 'lineage')
-if ended then
-  if ended ~= lineage then return {'unknown'} end
-  return {'ended', record_of(KEYS[3])}
+local ended = redis.call('HMGET', KEYS[3], 'lineage', 'misuse')
+if ended[1] then
+  if ended[1] ~= lineage then return {'unknown'} end
+  return {'ended', record_of(KEYS[3]), ended[2]}
 end
 
 local known = redis.call('HMGET', KEYS[1], 'lineage', 'secret', 'binding', 'former', 'sealed',
@@ -91,9 +107,11 @@ if secret == known[2] then
   end
   misuse = 'binding'
 elseif known[4] and secret == known[4] then
-  -- A clock that was set back by a failover must not open the window again.
-  local since = now - tonumber(known[6])
-  local inside = since >= 0 and since < math.min(grace, tonumber(known[12]))
+  -- A clock that was set back by a failover must not open the window again. Who asked before the
+  -- rotation showed the current token: two that raced.
+  local rotated = tonumber(known[6])
+  local since = math.max(0, asked - rotated)
+  local inside = rotated <= now and since < math.min(grace, tonumber(known[12]))
   if inside and binding == known[3] then
     return {'repeated', record_of(KEYS[1]), known[5]}
   end
@@ -106,9 +124,26 @@ local record = record_of(KEYS[1])
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], id)
 redis.call('HSET', KEYS[3], 'lineage', lineage, 'data', record[1], 'created', record[2],
-  'used', record[3], 'absolute', record[4], 'idle', record[5], 'generation', record[6])
+  'used', record[3], 'absolute', record[4], 'idle', record[5], 'generation', record[6],
+  'misuse', misuse)
 redis.call('PEXPIREAT', KEYS[3], digits(math.min(absolute, now + ${ENDED_FOR})))
 return {'reused', record, misuse}
+`);
+
+/** Keys: session. Answers its record, which of its tokens is shown, and when; or nothing. */
+export const FIND = luaScript(`${RECORD}
+local lineage, secret = ARGV[1], ARGV[2]
+local known = redis.call('HMGET', KEYS[1], 'lineage', 'secret', 'former', 'rotated', 'grace')
+if known[1] ~= lineage then return {} end
+local now = store_time()
+local shown = 'other'
+if secret == known[2] then
+  shown = 'current'
+elseif known[3] and secret == known[3] then
+  local since = now - tonumber(known[4])
+  if since >= 0 and since < tonumber(known[5]) then shown = 'former' end
+end
+return {record_of(KEYS[1]), shown, digits(now)}
 `);
 
 /** Keys: session, index. The lineage is asked for only where one is given. */
