@@ -23,7 +23,8 @@ export class EventLog implements OnModuleDestroy {
     switch (event.type) {
       case 'token.issued':
       case 'session.refreshed':
-        return this.#logger.debug(line(event));
+        // There is one for each token: nothing is written together that nobody reads.
+        return Logger.isLevelEnabled('debug') ? this.#logger.debug(line(event)) : undefined;
       case 'token.rejected':
       case 'refresh.rejected':
       case 'session.unnotified':

@@ -75,6 +75,27 @@ export function composeClaims(
 }
 
 /**
+ * The same for claims that were composed before, and kept where nobody could change them: what was
+ * right then is right now, but for what is required by now.
+ */
+export function composeAgain(
+  granted: TokenClaims,
+  { requiredClaims }: Pick<ComposeRules, 'requiredClaims'>,
+  issued: IssuerClaims,
+): VerifiedClaims {
+  const { scope } = granted;
+  const claims = { ...granted, ...(isText(scope) ? {} : { scope: scope.join(' ') }), ...issued };
+  for (const name of requiredClaims) {
+    if (!Object.hasOwn(claims, name)) throw malformed(name, 'is required by tokens.requiredClaims');
+  }
+  return deepFreeze(claims) as VerifiedClaims;
+}
+
+function isText(scope: TokenClaims['scope']): scope is string | undefined {
+  return scope === undefined || typeof scope === 'string';
+}
+
+/**
  * The claim `aud` for one service or several (RFC 7519 §4.1.3).
  * @throws ClaimError `ERR_CLAIM_INVALID`
  */

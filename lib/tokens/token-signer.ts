@@ -9,7 +9,7 @@ import type { KeyRingService } from '../keys/key-ring.service.js';
 import { createSignature } from '../keys/signature.js';
 import { TOKEN_TYPES, type TokenClaims, type TokenKind, type VerifiedClaims } from './claims.js';
 import { MAX_TOKEN_LENGTH } from './compact.js';
-import { audienceClaim, composeClaims, type ComposeRules } from './compose-claims.js';
+import { audienceClaim, composeAgain, composeClaims, type ComposeRules } from './compose-claims.js';
 import type { DerivedKeys } from './issuer-keys.js';
 import type { StandingClaims, TokenStanding } from './token-standing.js';
 
@@ -41,6 +41,12 @@ export interface SignOptions {
   readonly kind?: TokenKind;
   /** One of `keys.algorithm`, while tokens move from one to another. @defaultValue the first */
   readonly algorithm?: SigningAlgorithm;
+}
+
+/** @internal */
+export interface PrepareOptions extends SignOptions {
+  /** `'grant'`: they were in a token before, and nobody could change them since. */
+  readonly claimsFrom?: 'caller' | 'grant';
 }
 
 export interface SignedToken {
@@ -76,14 +82,19 @@ export class TokenSigner {
   }
 
   /** @param own asked for beforehand, with `TokenStanding.claimsFor` */
-  async prepare(claims: TokenClaims, own: OwnClaims, options: SignOptions): Promise<PreparedToken> {
+  async prepare(
+    claims: TokenClaims,
+    own: OwnClaims,
+    options: PrepareOptions,
+  ): Promise<PreparedToken> {
     const { keyRing, standing, clock, events } = this.#parts;
     const { issuer, audiences } = this.#rules;
     const { kind = 'access' } = options;
     const key = await keyRing.signingKey(options.algorithm);
     const issuedAt = Math.floor(clock.now() / 1000);
     const lifetime = this.#lifetime(options.ttl);
-    const composed = composeClaims(claims, this.#rules, {
+    const compose = options.claimsFrom === 'grant' ? composeAgain : composeClaims;
+    const composed = compose(claims, this.#rules, {
       iss: issuer,
       aud: audienceClaim(options.audience ?? audiences),
       iat: issuedAt,

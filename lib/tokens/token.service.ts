@@ -24,6 +24,7 @@ import { DerivedKeys, type IssuerKeys, OwnKeys, ringKidOf, TrustedKeys } from '.
 import {
   type OwnClaims,
   type PreparedToken,
+  type PrepareOptions,
   type SignedToken,
   type SigningRules,
   type SignOptions,
@@ -162,7 +163,7 @@ export class TokenService {
   }
 
   /** @internal As `sign`, for an access token whose standing was asked for before. */
-  prepare(claims: TokenClaims, own: OwnClaims, options: SignOptions): Promise<PreparedToken> {
+  prepare(claims: TokenClaims, own: OwnClaims, options: PrepareOptions): Promise<PreparedToken> {
     return this.#signer.prepare(claims, own, options);
   }
 
