@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 
-import type { RotationVerdict, SessionRecord, SessionStore } from '../sessions/session-store.js';
+import {
+  ASKED_WITHIN,
+  type Misuse,
+  type RotationVerdict,
+  type SessionRecord,
+  type SessionStore,
+} from '../sessions/session-store.js';
 import { digest, SessionUnderTest } from './session-mother.js';
 import type { Clause, Trial } from './trial.js';
 
@@ -35,7 +41,7 @@ export const rotationContract: readonly Clause<SessionStore>[] = [
         const before = (await trial.one.list('owner'))[0]?.data;
         const next = { ...session.next(generation + 1), data };
         const presented = session.token(generation);
-        const rotation = await trial.other.rotate({ presented, next, graceFor: 0 });
+        const rotation = await trial.other.rotate({ presented, next, graceFor: 0, askedAt: null });
         assert.equal(rotation.verdict, 'rotated');
         assert.equal(rotation.session.data, data ?? before);
         assert.equal((await trial.one.list('owner'))[0]?.data, data ?? before);
@@ -62,7 +68,12 @@ export const rotationContract: readonly Clause<SessionStore>[] = [
         for (const { secret } of [session.token(0), session.token(1), session.token(9)]) {
           const presented = { ...session.token(1), lineage, secret };
           const next = session.next(99);
-          const verdict = await trial.other.rotate({ presented, next, graceFor: HOUR });
+          const verdict = await trial.other.rotate({
+            presented,
+            next,
+            graceFor: HOUR,
+            askedAt: null,
+          });
           assert.deepEqual(verdict, { verdict: 'unknown' });
         }
       }
@@ -70,7 +81,12 @@ export const rotationContract: readonly Clause<SessionStore>[] = [
       assert.equal((await session.rotate(trial.one, 1)).verdict, 'rotated');
       await session.rotate(trial.one, 0);
       const presented = { ...session.token(1), lineage: digest('guess') };
-      const verdict = await trial.one.rotate({ presented, next: session.next(2), graceFor: 0 });
+      const verdict = await trial.one.rotate({
+        presented,
+        next: session.next(2),
+        graceFor: 0,
+        askedAt: null,
+      });
       assert.deepEqual(verdict, { verdict: 'unknown' }, 'an ended session answered a guess');
     },
   },
@@ -82,7 +98,7 @@ export const rotationContract: readonly Clause<SessionStore>[] = [
         const presented = token;
         const verdicts = await trial.parallel(50, (store, contender) => {
           const next = session.next(generation + 1, contender);
-          return store.rotate({ presented, next, graceFor: HOUR });
+          return store.rotate({ presented, next, graceFor: HOUR, askedAt: null });
         });
         const winners = indexesOf(verdicts, 'rotated');
         assert.equal(winners.length, 1, 'not exactly one rotated');
@@ -101,11 +117,14 @@ export const rotationContract: readonly Clause<SessionStore>[] = [
     name: 'lets one of 50 parallel uses win, one tell of reuse, and all others find it ended, without a window',
     prove: async (trial) => {
       const session = await started(trial);
+      const { at: askedAt } = await session.find(trial.one, 0);
       const verdicts = await trial.parallel(50, (store, contender) =>
         store.rotate({
           presented: session.token(0),
           next: session.next(1, contender),
           graceFor: 0,
+          // All of them asked while it was the current one: without a window that is no excuse.
+          askedAt,
         }),
       );
       assert.equal(indexesOf(verdicts, 'rotated').length, 1, 'not exactly one rotated');
@@ -123,7 +142,12 @@ export const rotationContract: readonly Clause<SessionStore>[] = [
       await trial.pass(2);
       for (const store of [trial.one, trial.other, trial.one]) {
         const next = { ...session.next(1, 7), data: 'of a loser' };
-        const verdict = await store.rotate({ presented: session.token(0), next, graceFor: HOUR });
+        const verdict = await store.rotate({
+          presented: session.token(0),
+          next,
+          graceFor: HOUR,
+          askedAt: null,
+        });
         const { sealed } = session.next(1);
         assert.deepEqual(verdict, { verdict: 'repeated', session: record, sealed });
       }
@@ -146,6 +170,53 @@ export const rotationContract: readonly Clause<SessionStore>[] = [
         assertReused(await session.rotate(trial.one, 0, HOUR), 'recent');
         await assertEnded(trial, session, 1);
       }),
+  },
+  {
+    name: 'goes by when it was asked: who raced with the rotation is in its window, however late it is judged',
+    prove: (trial) =>
+      trial.within(async (window, open) => {
+        const session = await started(trial, `${window}`);
+        const { at: before } = await session.find(trial.other, 0);
+        const assertOpen = open();
+        await trial.pass(2);
+        await session.rotate(trial.one, 0, window);
+        const { at: inside } = await session.find(trial.other, 0);
+        assertOpen();
+        await trial.pass(2 * window);
+        const { sealed } = session.next(1);
+        for (const askedAt of [before, inside]) {
+          const verdict = await session.rotate(trial.other, 0, window, askedAt);
+          assert.equal(verdict.verdict, 'repeated');
+          assert.equal(verdict.sealed, sealed);
+        }
+        const { at: outside } = await session.find(trial.one, 0);
+        assertReused(await session.rotate(trial.other, 0, window, outside), 'recent');
+        await assertEnded(trial, session, 1);
+      }),
+  },
+  {
+    name: 'does nothing for who asked too long ago, or in time to come, whatever the token',
+    prove: async (trial) => {
+      const session = await started(trial);
+      await session.rotate(trial.one, 0);
+      await session.rotate(trial.one, 1);
+      const { at, session: record } = await session.find(trial.one, 2);
+      const late = { verdict: 'late' };
+      const assertLate = async (): Promise<void> => {
+        for (const askedAt of [0, at - ASKED_WITHIN - 1, at + HOUR]) {
+          for (const generation of [0, 1, 2, 3]) {
+            assert.deepEqual(await session.rotate(trial.other, generation, HOUR, askedAt), late);
+          }
+        }
+      };
+      await assertLate();
+      assert.deepEqual((await session.find(trial.one, 2)).session, record);
+      const asked = await session.rotate(trial.other, 2, HOUR, at - ASKED_WITHIN / 2);
+      assert.equal(asked.verdict, 'rotated', 'it was not too long ago');
+      assertReused(await session.rotate(trial.one, 0), 'older');
+      await assertLate();
+      await assertEnded(trial, session, 3, 'older');
+    },
   },
   {
     name: 'closes the window when the successor is used',
@@ -179,7 +250,7 @@ export const rotationContract: readonly Clause<SessionStore>[] = [
       for (const generation of [0, 1, 2]) await session.rotate(trial.one, generation);
       const verdict = await session.rotate(trial.other, 0);
       assertReused(verdict, 'older');
-      await assertEnded(trial, session, 3);
+      await assertEnded(trial, session, 3, 'older');
     },
   },
   {
@@ -189,8 +260,11 @@ export const rotationContract: readonly Clause<SessionStore>[] = [
       await session.rotate(trial.one, 0);
       const presented = { ...session.token(1), secret: digest('forged') };
       const next = session.next(2);
-      assertReused(await trial.other.rotate({ presented, next, graceFor: HOUR }), 'unknown');
-      await assertEnded(trial, session, 1);
+      assertReused(
+        await trial.other.rotate({ presented, next, graceFor: HOUR, askedAt: null }),
+        'unknown',
+      );
+      await assertEnded(trial, session, 1, 'unknown');
     },
   },
   ...['current', 'predecessor'].flatMap((which) =>
@@ -207,8 +281,11 @@ export const rotationContract: readonly Clause<SessionStore>[] = [
         const generation = which === 'current' ? 1 : 0;
         const presented = { ...session.token(generation), binding: sent };
         const next = session.next(generation + 1);
-        assertReused(await trial.other.rotate({ presented, next, graceFor: HOUR }), 'binding');
-        await assertEnded(trial, session, 1);
+        assertReused(
+          await trial.other.rotate({ presented, next, graceFor: HOUR, askedAt: null }),
+          'binding',
+        );
+        await assertEnded(trial, session, 1, 'binding');
       },
     })),
   ),
@@ -231,7 +308,7 @@ export const rotationContract: readonly Clause<SessionStore>[] = [
       const verdicts = await trial.parallel(50, (store) => session.rotate(store, 0));
       assert.equal(indexesOf(verdicts, 'reused').length, 1, 'not told exactly once');
       assert.equal(indexesOf(verdicts, 'ended').length, 49);
-      await assertEnded(trial, session, 3);
+      await assertEnded(trial, session, 3, 'older');
     },
   },
   {
@@ -264,7 +341,7 @@ export const rotationContract: readonly Clause<SessionStore>[] = [
         ]);
         assert.equal(thief.verdict, 'reused');
         assert.ok(['rotated', 'ended'].includes(owner.verdict), owner.verdict);
-        await assertEnded(trial, session, 3);
+        await assertEnded(trial, session, 3, thief.misuse);
       }
     },
   },
@@ -272,7 +349,7 @@ export const rotationContract: readonly Clause<SessionStore>[] = [
 
 async function started(trial: Trial<SessionStore>, id = 'id'): Promise<SessionUnderTest> {
   const session = new SessionUnderTest('owner', id);
-  assert.equal(await session.create(trial.one), true);
+  assert.deepEqual(await session.create(trial.one), []);
   return session;
 }
 
@@ -288,16 +365,18 @@ function assertReused(verdict: RotationVerdict, misuse: string): void {
   assert.equal(verdict.misuse, misuse);
 }
 
-/** No token of it works, current or not, and nobody sees it any more. */
+/** No token of it works, current or not; all are told why, and nobody sees it any more. */
 async function assertEnded(
   trial: Trial<SessionStore>,
   session: SessionUnderTest,
   current: number,
+  misuse: Misuse = 'recent',
 ): Promise<void> {
   for (let generation = current + 1; generation >= 0; generation--) {
     const verdict = await session.rotate(generation % 2 ? trial.one : trial.other, generation);
     assert.equal(verdict.verdict, 'ended', `token ${generation} after the end`);
     assert.deepEqual(verdict.session.key, session.key);
+    assert.equal(verdict.misuse, misuse, `how token ${generation} is told it ended`);
   }
   const ids = (await trial.one.list(session.key.owner)).map(({ key }) => key.id);
   assert.ok(!ids.includes(session.key.id), 'it is still listed');

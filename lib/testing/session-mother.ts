@@ -9,6 +9,7 @@ import type {
   SessionKey,
   SessionStore,
 } from '../sessions/session-store.js';
+import type { Trial } from './trial.js';
 
 const HOUR = 3_600_000;
 
@@ -73,6 +74,21 @@ export class SessionUnderTest {
   #secret(name: string): string {
     return digest(`secret ${name} ${this.lineage}`);
   }
+}
+
+/** Sessions of one owner, in this order. */
+export async function createAll(
+  trial: Trial<SessionStore>,
+  ids: readonly string[],
+): Promise<readonly SessionUnderTest[]> {
+  const sessions = ids.map((id) => new SessionUnderTest('owner', id));
+  for (const session of sessions) assert.deepEqual(await session.create(trial.one), []);
+  return sessions;
+}
+
+/** The live sessions of an owner, the oldest first. */
+export async function idsOf(store: SessionStore, owner: string): Promise<readonly string[]> {
+  return (await store.list(owner)).map(({ key }) => key.id);
 }
 
 /** Digests as stores get them: 256 bits in base64url. */

@@ -12,6 +12,8 @@ import {
   sharedOrderContract,
 } from './revocation-log-contract.js';
 import { rotationContract } from './rotation-contract.js';
+import { sessionCapacityContract } from './session-capacity-contract.js';
+import { sessionFindingContract } from './session-finding-contract.js';
 import { sessionStoreContract } from './session-store-contract.js';
 import { callsAfterClose, proveStatus } from './storage-contract.js';
 import { type Carried, type Clause, type ContractBackend, type PortName, Trial } from './trial.js';
@@ -91,7 +93,12 @@ export function storeContracts<Backend extends ContractBackend>(
     ),
     sessionStore: casesOf(
       'sessionStore',
-      [...sessionStoreContract, ...rotationContract],
+      [
+        ...sessionStoreContract,
+        ...sessionCapacityContract,
+        ...sessionFindingContract,
+        ...rotationContract,
+      ],
       [],
       options,
     ),

@@ -62,12 +62,12 @@ const rotations = await lanes(async (lane) => {
     (name) => `bare-${process.pid}:${name}:{${OWNER}}:${id}`,
   );
   const lineage = secretAt(lane, 'lineage');
-  const create = [id, lineage, secretAt(lane, 0), '', DATA, DAY, DAY];
+  const create = [id, lineage, secretAt(lane, 0), '', DATA, DAY, DAY, 1];
   await redis.eval(CREATE.text, keys.length, ...keys, ...create);
   let number = 0;
   const rotate = (how, script) => {
     const args = [id, lineage, secretAt(lane, number++), '', secretAt(lane, number), SEALED, ''];
-    return redis[how](script, keys.length, ...keys, ...args, 10_000);
+    return redis[how](script, keys.length, ...keys, ...args, 10_000, '');
   };
   await rotate('eval', ROTATE.text);
   return () => rotate('evalsha', ROTATE.sha);

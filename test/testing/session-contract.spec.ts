@@ -1,5 +1,6 @@
 /** Mistakes that session stores are made with, and the case of the contract that must catch each. */
 import type {
+  FoundSession,
   RotationVerdict,
   SessionKey,
   SessionRecord,
@@ -27,6 +28,19 @@ function answering(
   return { rotate: async (request) => change(await store.rotate(request), request) };
 }
 
+/** Finds as the store does, but for what is done to what was found. */
+function finding(
+  store: SessionStore,
+  change: (found: FoundSession, request: Parameters<SessionStore['find']>[0]) => FoundSession,
+): Pick<SessionStore, 'find'> {
+  return {
+    find: async (request) => {
+      const found = await store.find(request);
+      return found === null ? null : change(found, request);
+    },
+  };
+}
+
 /** Shows sessions as the store does, but for what is done to each record. */
 function recording(
   store: SessionStore,
@@ -35,7 +49,7 @@ function recording(
   return {
     list: async (owner) => (await store.list(owner)).map(change),
     ...answering(store, (verdict) =>
-      verdict.verdict === 'unknown' ? verdict : { ...verdict, session: change(verdict.session) },
+      'session' in verdict ? { ...verdict, session: change(verdict.session) } : verdict,
     ),
   };
 }
@@ -48,8 +62,8 @@ const SESSIONS: readonly Mistake<'sessionStore'>[] = [
       create: async (request) => {
         const standing = await real.list(request.key.owner);
         await nextTurn();
-        await real.create(request);
-        return !standing.some(({ key }) => key.id === request.key.id);
+        const ended = await real.create(request);
+        return standing.some(({ key }) => key.id === request.key.id) ? null : (ended ?? []);
       },
     }),
   ],
@@ -58,9 +72,9 @@ const SESSIONS: readonly Mistake<'sessionStore'>[] = [
     /another is to be created in its place/,
     (real) => ({
       create: async (request) => {
-        const ended = await real.end(request.key);
-        await real.create(request);
-        return !ended;
+        const isThere = await real.end(request.key);
+        const ended = await real.create(request);
+        return isThere ? null : ended;
       },
     }),
   ],
@@ -93,6 +107,130 @@ const SESSIONS: readonly Mistake<'sessionStore'>[] = [
     (real) => ({
       list: async (owner) =>
         (await real.list(owner)).toSorted((a, b) => a.lastUsedAt - b.lastUsedAt),
+    }),
+  ],
+  [
+    'takes a former token for the current one',
+    /shows what a token is by now/,
+    (real) =>
+      finding(real, (found) => (found.shown === 'former' ? { ...found, shown: 'current' } : found)),
+  ],
+  [
+    'takes a token of long ago for the former one',
+    /shows what a token is by now/,
+    (real) =>
+      finding(real, (found) => (found.shown === 'other' ? { ...found, shown: 'former' } : found)),
+  ],
+  [
+    'shows no token that is not current',
+    /shows what a token is by now/,
+    (real) => ({
+      find: async (request) => {
+        const found = await real.find(request);
+        return found?.shown === 'other' ? null : found;
+      },
+    }),
+  ],
+  [
+    'shows a former token without a look at its window',
+    /once its window is over/,
+    (real) => {
+      const former = new Set<string>();
+      return {
+        rotate: (request) => {
+          former.add(request.presented.secret);
+          return real.rotate(request);
+        },
+        ...finding(real, (found, { secret }) =>
+          former.has(secret) ? { ...found, shown: 'former' } : found,
+        ),
+      };
+    },
+  ],
+  [
+    'tells when the session was used for when it was found',
+    /the instant by which it found/,
+    (real) => finding(real, (found) => ({ ...found, at: found.session.lastUsedAt })),
+  ],
+  [
+    'makes no room',
+    /to make room, and answers which/,
+    (real) => ({ create: (request) => real.create({ ...request, atMost: 1_000 }) }),
+  ],
+  [
+    'does not say what it ended to make room',
+    /to make room, and answers which/,
+    (real) => ({
+      create: async (request) => {
+        const ended = await real.create(request);
+        return ended === null ? null : [];
+      },
+    }),
+  ],
+  [
+    'makes room for one that is there already',
+    /to make room, and answers which/,
+    (real) => ({
+      create: async (request) => {
+        const { key, atMost } = request;
+        const others = (await real.list(key.owner)).filter(({ key: { id } }) => id !== key.id);
+        const ending = others.slice(0, Math.max(0, others.length + 1 - atMost));
+        for (const session of ending) await real.end(session.key);
+        const ended = await real.create(request);
+        return ended === null ? null : ending.map(({ key: { id } }) => id);
+      },
+    }),
+  ],
+  [
+    'ends what was not used for longest to make room',
+    /to make room, and answers which/,
+    (real) => ({
+      create: async (request) => {
+        const { key, atMost } = request;
+        const live = await real.list(key.owner);
+        const ended = await real.create({ ...request, atMost: 1_000 });
+        if (ended === null) return null;
+        const ending = live
+          .toSorted((a, b) => a.lastUsedAt - b.lastUsedAt)
+          .slice(0, Math.max(0, live.length + 1 - atMost));
+        for (const session of ending) await real.end(session.key);
+        return ending.map(({ key: { id } }) => id);
+      },
+    }),
+  ],
+  [
+    'counts what has ended when it makes room',
+    /by live sessions alone/,
+    (real) => {
+      const begun: string[] = [];
+      return {
+        create: async (request) => {
+          const { owner, id } = request.key;
+          const ended = await real.create(request);
+          if (ended === null) return null;
+          begun.push(id);
+          const ending = begun.splice(0, Math.max(0, begun.length - request.atMost));
+          const also: string[] = [];
+          for (const other of ending) if (await real.end({ owner, id: other })) also.push(other);
+          return [...ended, ...also];
+        },
+      };
+    },
+  ],
+  [
+    'counts, then makes room, so that more are left than told',
+    /names each that ended once/,
+    (real) => ({
+      create: async (request) => {
+        const { key, atMost } = request;
+        const live = await real.list(key.owner);
+        await nextTurn();
+        const ended = await real.create({ ...request, atMost: 1_000 });
+        if (ended === null) return null;
+        const ending = live.slice(0, Math.max(0, live.length + 1 - atMost));
+        for (const session of ending) await real.end(session.key);
+        return ending.map(({ key: { id } }) => id);
+      },
     }),
   ],
   [
@@ -195,9 +333,9 @@ const SESSIONS: readonly Mistake<'sessionStore'>[] = [
       let created = 0;
       return {
         create: async (request) => {
-          const stored = await real.create(request);
-          if (stored) created++;
-          return stored;
+          const ended = await real.create(request);
+          if (ended !== null) created++;
+          return ended;
         },
         end: async (key) => {
           const ended = await real.end(key);
@@ -250,7 +388,7 @@ const SESSIONS: readonly Mistake<'sessionStore'>[] = [
       return {
         create: async (request) => {
           const key = `${request.key.owner}${request.key.id}`;
-          if (joined.has(key)) return false;
+          if (joined.has(key)) return null;
           joined.add(key);
           return real.create(request);
         },
@@ -331,8 +469,8 @@ const ROTATION: readonly Mistake<'sessionStore'>[] = [
     /a session that never was/,
     (real) => ({
       rotate: async (request) => {
-        const lifetimes = { data: '', idleFor: 60_000, absoluteFor: 60_000 };
-        await real.create({ ...request.presented, ...lifetimes });
+        const limits = { data: '', idleFor: 60_000, absoluteFor: 60_000, atMost: 9 };
+        await real.create({ ...request.presented, ...limits });
         return real.rotate(request);
       },
     }),
@@ -374,6 +512,64 @@ const ROTATION: readonly Mistake<'sessionStore'>[] = [
     (real) => asking(real, ({ graceFor }) => ({ graceFor: graceFor * 1.5 })),
   ],
   ['has no window', /closes the window in time/, (real) => asking(real, () => ({ graceFor: 0 }))],
+  [
+    'goes by when it judges, not by when it was asked',
+    /goes by when it was asked/,
+    (real) => asking(real, () => ({ askedAt: null })),
+  ],
+  [
+    'takes what was asked before the rotation for misuse',
+    /goes by when it was asked/,
+    (real) => {
+      const rotatedAt = new Map<string, number>();
+      return {
+        rotate: async (request) => {
+          const { secret, key } = request.presented;
+          const raced = (request.askedAt ?? Infinity) < (rotatedAt.get(secret) ?? -Infinity);
+          const verdict = await real.rotate(raced ? { ...request, graceFor: 0 } : request);
+          if (verdict.verdict === 'rotated') {
+            const [session] = await real.list(key.owner);
+            rotatedAt.set(secret, session?.lastUsedAt ?? 0);
+          }
+          return verdict;
+        },
+      };
+    },
+  ],
+  [
+    'takes what was asked in time for no misuse, without a window',
+    /without a window/,
+    (real) => asking(real, ({ askedAt }) => (askedAt === null ? {} : { graceFor: 1 })),
+  ],
+  [
+    'judges however long ago it was asked',
+    /too long ago/,
+    (real, clock) =>
+      asking(real, ({ askedAt }) => ({
+        askedAt: askedAt === null ? null : Math.max(askedAt, clock.now() - 1_000),
+      })),
+  ],
+  [
+    'judges what is asked in time to come',
+    /in time to come/,
+    (real, clock) =>
+      asking(real, ({ askedAt }) => ({
+        askedAt: askedAt === null ? null : Math.min(askedAt, clock.now()),
+      })),
+  ],
+  [
+    'finds every request late',
+    /puts the next one in its place/,
+    (real) => answering(real, () => ({ verdict: 'late' })),
+  ],
+  [
+    'forgets how a session was misused',
+    /from long before/,
+    (real) =>
+      answering(real, (verdict) =>
+        verdict.verdict === 'ended' ? { ...verdict, misuse: 'recent' } : verdict,
+      ),
+  ],
   [
     'keeps the window open although the successor was used',
     /closes the window when the successor is used/,
@@ -480,7 +676,7 @@ const ROTATION: readonly Mistake<'sessionStore'>[] = [
     /tells of a reuse once/,
     (real) =>
       answering(real, (verdict) =>
-        verdict.verdict === 'ended' ? { ...verdict, verdict: 'reused', misuse: 'older' } : verdict,
+        verdict.verdict === 'ended' ? { ...verdict, verdict: 'reused' } : verdict,
       ),
   ],
   [

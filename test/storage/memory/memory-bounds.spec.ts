@@ -71,7 +71,7 @@ const STORES: readonly (readonly [string, (max: number) => Filled])[] = [
       const texts = { lineage: 'lineage', secret: 'secret', binding: null, data: '' };
       const add = (n: number, ms: number) => {
         const key = { owner: `owner-${n % 7}`, id: `${n}` };
-        return store.create({ key, ...texts, idleFor: ms, absoluteFor: MINUTE });
+        return store.create({ key, ...texts, idleFor: ms, absoluteFor: MINUTE, atMost: 1_000 });
       };
       return { add, size: () => store.size };
     },
@@ -165,22 +165,57 @@ describe('a full store', () => {
     expect(await store.claimOnce({ key: 'b', expiresAt: expiresAt + MINUTE })).toBe(true);
   });
 
+  it('takes the session of an owner whose oldest ends for it, and of no other', async () => {
+    const store = new MemorySessionStore(1, clock);
+    const begin = (owner: string, id: string) =>
+      store.create({
+        key: { owner, id },
+        ...{ lineage: 'lineage', secret: '0', binding: null, data: '' },
+        ...{ idleFor: MINUTE, absoluteFor: MINUTE, atMost: 1 },
+      });
+    await begin('owner', 'a');
+    await expect(begin('other', 'a')).rejects.toMatchObject(FULL);
+    expect(await begin('owner', 'b')).toEqual(['a']);
+    expect(store.size).toBe(1);
+  });
+
+  it('remembers a misused session for a day, not for as long as it could have lasted', async () => {
+    const store = new MemorySessionStore(1, clock);
+    const DAY = 86_400_000;
+    const key = { owner: 'owner', id: 'a' };
+    const token = { key, lineage: 'lineage', secret: '0', binding: null };
+    await store.create({ ...token, data: '', idleFor: 30 * DAY, absoluteFor: 30 * DAY, atMost: 1 });
+    const present = (secret: string) =>
+      store.rotate({
+        presented: { ...token, secret },
+        next: { secret: '1', sealed: '', data: null },
+        graceFor: 0,
+        askedAt: null,
+      });
+    expect(await present('forged')).toMatchObject({ verdict: 'reused', misuse: 'unknown' });
+    clock.advance(DAY - 1);
+    expect(await present('0')).toMatchObject({ verdict: 'ended', misuse: 'unknown' });
+    clock.advance(1);
+    expect(await present('0')).toEqual({ verdict: 'unknown' });
+    expect(store.size).toBe(0);
+  });
+
   it('still rotates and ends sessions, which makes room', async () => {
     const store = new MemorySessionStore(1, clock);
     const key = { owner: 'owner', id: 'a' };
     const token = { key, lineage: 'lineage', secret: '0', binding: null };
-    const lifetimes = { data: '', idleFor: MINUTE, absoluteFor: MINUTE };
+    const lifetimes = { data: '', idleFor: MINUTE, absoluteFor: MINUTE, atMost: 2 };
     await store.create({ ...token, ...lifetimes });
     const other = { ...token, key: { owner: 'owner', id: 'b' }, ...lifetimes };
     await expect(store.create(other)).rejects.toMatchObject(FULL);
     for (let generation = 0; generation < 1_000; generation++) {
       const presented = { ...token, secret: `${generation}` };
       const next = { secret: `${generation + 1}`, sealed: '', data: null };
-      const { verdict } = await store.rotate({ presented, next, graceFor: 0 });
+      const { verdict } = await store.rotate({ presented, next, graceFor: 0, askedAt: null });
       expect(verdict).toBe('rotated');
     }
     expect(await store.end(key)).toBe(true);
-    expect(await store.create(other)).toBe(true);
+    expect(await store.create(other)).toEqual([]);
   });
 });
 
@@ -284,6 +319,9 @@ describe('what one entry may weigh', () => {
     ['idleFor', { idleFor: 0 }],
     ['absoluteFor', { absoluteFor: NaN }],
     ['absoluteFor', { absoluteFor: 401 * 86_400_000 }],
+    ['place', { atMost: 0 }],
+    ['place', { atMost: 1.5 }],
+    ['place', { atMost: NaN }],
   ])('nor may a session have such a %s', async (_what, wrong) => {
     const right = {
       key: { owner: 'a', id: 'a' },
@@ -293,9 +331,9 @@ describe('what one entry may weigh', () => {
       data: '',
     };
     const store = new MemorySessionStore(MAX, clock);
-    const beginning = { ...right, idleFor: 1, absoluteFor: 1 };
+    const beginning = { ...right, idleFor: 1, absoluteFor: 1, atMost: 1 };
     await expect(store.create({ ...beginning, ...wrong })).rejects.toThrow(TypeError);
-    expect(await store.create(beginning)).toBe(true);
+    expect(await store.create(beginning)).toEqual([]);
   });
 });
 

@@ -58,13 +58,14 @@ describeWithRedis('when a reply is lost after its script ran', () => {
     const key = { owner: 'cut', id: 'session' };
     const lineage = digest('lineage');
     const tokens = { lineage, secret: digest('0'), binding: null };
-    const times = { idleFor: HOUR, absoluteFor: HOUR };
+    const times = { idleFor: HOUR, absoluteFor: HOUR, atMost: 9 };
     await sessionStore.create({ key, ...tokens, ...times, data: '' });
     const rotate = (secret: string, next: string): ReturnType<typeof sessionStore.rotate> =>
       sessionStore.rotate({
         presented: { key, lineage, secret: digest(secret), binding: null },
         next: { secret: digest(next), sealed: next, data: null },
         graceFor: 10_000,
+        askedAt: null,
       });
     expect(await rotate('0', '1')).toMatchObject({ verdict: 'rotated' });
     await cut(() => rotate('1', '2'));

@@ -191,6 +191,7 @@ describeWithRedis('when Redis', () => {
       presented: { ...presented, binding: null },
       next: { secret: digest('x'), sealed: 'x', data: null },
       graceFor: 0,
+      askedAt: null,
     });
     expect(verdict).toEqual({ verdict: 'unknown' });
     expect(listener.lost).toBe(1);
@@ -220,6 +221,7 @@ describeWithRedis('when Redis', () => {
       },
       next: { secret: digest('n'), sealed: 'n', data: null },
       graceFor: 0,
+      askedAt: null,
     };
     const claim = { key: 'new', expiresAt: Date.now() + HOUR };
     const writes: readonly (() => Promise<unknown>)[] = [
@@ -372,7 +374,7 @@ describeWithRedis('when the replicas go away', () => {
     const { sessionStore } = carried(storage);
     const key = { owner: 'owner', id: 'id' };
     const token = { lineage: digest('l'), secret: digest('0'), binding: null };
-    const times = { idleFor: HOUR, absoluteFor: HOUR };
+    const times = { idleFor: HOUR, absoluteFor: HOUR, atMost: 9 };
     await eventually('the replica acknowledges', () =>
       isAnswered(sessionStore.create({ key, ...token, data: '', ...times })),
     );
@@ -380,6 +382,7 @@ describeWithRedis('when the replicas go away', () => {
       presented: { key, ...token },
       next: { secret: digest('1'), sealed: 'sealed', data: null },
       graceFor: 0,
+      askedAt: null,
     };
     await replica.kill();
     await eventually('the outage is known', () => storage.status().state === 'down');
@@ -403,11 +406,19 @@ describeWithRedis('when the replicas go away', () => {
     );
     const key = { owner: 'owner', id: 'id' };
     const token = { lineage: digest('l'), secret: digest('0'), binding: null };
-    await plain.create({ key, ...token, data: '', idleFor: HOUR, absoluteFor: HOUR });
+    await plain.create({
+      key,
+      ...token,
+      data: '',
+      idleFor: HOUR,
+      absoluteFor: HOUR,
+      atMost: 9,
+    });
     const rotation = {
       presented: { key, ...token },
       next: { secret: digest('1'), sealed: 'sealed', data: null },
       graceFor: HOUR,
+      askedAt: null,
     };
     await plain.rotate(rotation);
     await plainReplays.claimOnce({ key: 'k', expiresAt: Date.now() + HOUR });

@@ -191,10 +191,10 @@ function startSession(
   id: string,
   idleFor: number,
   owner = 'owner',
-): Promise<boolean> {
+): Promise<readonly string[] | null> {
   const key = { owner, id };
   const token = { lineage: digest('l'), secret: digest('secret-0'), binding: null };
-  return store.create({ key, ...token, data: '', idleFor, absoluteFor: HOUR });
+  return store.create({ key, ...token, data: '', idleFor, absoluteFor: HOUR, atMost: 2_000 });
 }
 
 function present(
@@ -208,5 +208,6 @@ function present(
     presented: { key, lineage: digest('l'), secret: digest(secret), binding: null },
     next: { secret: digest(next), sealed: next, data: null },
     graceFor: 0,
+    askedAt: null,
   });
 }

@@ -12,10 +12,12 @@ const HOUR = 3_600_000;
 const TOO_LONG = 401 * 24 * HOUR;
 const TOKEN = { lineage: digest('l'), secret: digest('0'), binding: null };
 
+const INDEX = 'njh:sessions:{owner}';
+
 type SessionStore = ReturnType<typeof carried>['sessionStore'];
 
-function begin(store: SessionStore, id: string): Promise<boolean> {
-  const times = { idleFor: HOUR, absoluteFor: HOUR };
+function begin(store: SessionStore, id: string, atMost = 100): Promise<readonly string[] | null> {
+  const times = { idleFor: HOUR, absoluteFor: HOUR, atMost };
   return store.create({ key: { owner: 'owner', id }, ...TOKEN, data: '', ...times });
 }
 
@@ -40,11 +42,35 @@ describeWithRedis('what runs inside Redis', () => {
       presented: { key: { owner: 'owner', id: 'id' }, ...TOKEN },
       next: { secret: digest('1'), sealed: 'sealed', data: null },
       graceFor: HOUR,
+      askedAt: null,
     };
     await sessionStore.rotate(rotation);
     const ahead = String(Date.now() + 10_000);
     await server.command('HSET', 'njh:session:{owner}:id', 'rotated', ahead);
+    expect(await sessionStore.find(rotation.presented)).toMatchObject({ shown: 'other' });
     expect(await sessionStore.rotate(rotation)).toMatchObject({ misuse: 'recent' });
+  });
+
+  it('nor for who says to have asked before it was', async () => {
+    const { sessionStore } = carried(storage);
+    await begin(sessionStore, 'id');
+    const presented = { key: { owner: 'owner', id: 'id' }, ...TOKEN };
+    const next = { secret: digest('1'), sealed: 'sealed', data: null };
+    const askedAt = (await sessionStore.find(presented))?.at ?? NaN;
+    await sessionStore.rotate({ presented, next, graceFor: HOUR, askedAt });
+    const ahead = String(Date.now() + 10_000);
+    await server.command('HSET', 'njh:session:{owner}:id', 'rotated', ahead);
+    const raced = await sessionStore.rotate({ presented, next, graceFor: HOUR, askedAt });
+    expect(raced).toMatchObject({ verdict: 'reused', misuse: 'recent' });
+  });
+
+  it('makes room although more names of expired sessions stand before the live ones', async () => {
+    const { sessionStore } = carried(storage);
+    for (const id of ['a', 'b']) await begin(sessionStore, id);
+    for (let n = 0; n < 50; n++) await server.command('ZADD', INDEX, String(n), `over-${n}`);
+    expect(await begin(sessionStore, 'c', 3)).toEqual([]);
+    expect(await server.command('ZRANGE', INDEX, '0', '-1')).toEqual(['a', 'b', 'c']);
+    expect(await begin(sessionStore, 'd', 3)).toEqual(['a']);
   });
 
   it('replaces the ring also for a user who may not publish', async () => {
@@ -72,6 +98,7 @@ describeWithRedis('what runs inside Redis', () => {
           data: '',
           idleFor: HOUR,
           absoluteFor: TOO_LONG,
+          atMost: 1,
         }),
     ],
     [
@@ -85,6 +112,7 @@ describeWithRedis('what runs inside Redis', () => {
           presented: { key: { owner: 'owner', id: 'id' }, ...TOKEN },
           next: { secret: digest('1'), sealed: 'sealed', data: null },
           graceFor: TOO_LONG,
+          askedAt: null,
         }),
     ],
   ])('%s of more than 400 days is a mistake of the program', async (_what, call) => {
@@ -93,7 +121,7 @@ describeWithRedis('what runs inside Redis', () => {
 });
 
 describeWithRedis('while a Cluster moves the slot of an owner', () => {
-  it('all of its sessions end or none', async () => {
+  it('all of its sessions end or none, also those that end for a new one', async () => {
     const cluster = await startCluster(0);
     const client = cluster.connect();
     const storage = redisStorage({ client, deadline: '2s' });
@@ -113,9 +141,12 @@ describeWithRedis('while a Cluster moves the slot of an owner', () => {
       // The last of them, so that the others would be ended before it is missed.
       await source.command('MIGRATE', '127.0.0.1', port, 'njh:session:{owner}:c', '0', '5000');
       const request = { owner: 'owner', except: null };
-      await expect(sessionStore.endAll(request)).rejects.toMatchObject({
-        code: 'ERR_STORE_UNAVAILABLE',
-      });
+      for (const ending of [
+        () => sessionStore.endAll(request),
+        () => begin(sessionStore, 'd', 1),
+      ]) {
+        await expect(ending()).rejects.toMatchObject({ code: 'ERR_STORE_UNAVAILABLE' });
+      }
       for (const id of ['a', 'b']) {
         expect(await source.command('EXISTS', `njh:session:{owner}:${id}`)).toBe(1);
       }

@@ -64,6 +64,7 @@ export class SteadyLoad {
       data: 'device',
       idleFor: HOUR,
       absoluteFor: HOUR,
+      atMost: 1,
     });
     this.#workers = Promise.all([
       this.#claims(),
@@ -126,6 +127,7 @@ export class SteadyLoad {
           },
           next: { secret: digest(next), sealed: next, data: null },
           graceFor: 60_000,
+          askedAt: null,
         }),
       );
       if (verdict === undefined) return;
