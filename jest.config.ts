@@ -56,6 +56,7 @@ const config: Config = {
     '^nest-jwt-hardening/redis$': '<rootDir>/lib/storage/redis/redis-storage.ts',
     '^nest-jwt-hardening/cache-manager$':
       '<rootDir>/lib/storage/cache-manager/cache-manager-storage.ts',
+    '^nest-jwt-hardening/helmet$': '<rootDir>/lib/transport/api-headers.ts',
     '^nest-jwt-hardening/opentelemetry$': '<rootDir>/lib/metrics/health-metrics.ts',
     '^nest-jwt-hardening/pkcs11$': '<rootDir>/lib/pkcs11/pkcs11-vault.ts',
     '^nest-jwt-hardening/testing$': '<rootDir>/lib/testing/index.ts',

@@ -92,6 +92,9 @@ const PACKAGES: readonly {
     name: /^(?:cache-manager|keyv)$/,
     allowed: (path) => path.startsWith('storage/cache-manager/'),
   },
+  { name: /^cookie$/, allowed: (path) => path.startsWith('transport/') },
+  { name: /^ipaddr\.js$/, allowed: (path) => path === 'binding/ip-address.ts' },
+  { name: /^helmet$/, allowed: (path) => path === 'transport/api-headers.ts' },
   { name: /^pkcs11js$/, allowed: (path) => path.startsWith('pkcs11/') },
   { name: /^@opentelemetry\/api$/, allowed: (path) => path.startsWith('metrics/') },
   { name: /^@nestjs\/config$/, allowed: (path) => path === 'config/namespace.ts' },
@@ -245,7 +248,9 @@ export const RULES: ReadonlyMap<string, Check> = new Map<string, Check>([
         if (!isUse) return undefined;
         const used = ts.isNewExpression(node) ? node.getText() : compact(node);
         const door = AMBIENT.find(({ what }) => what.test(used));
-        return door === undefined || door.allowed.includes(module.path) ? undefined : `uses ${used}`;
+        return door === undefined || door.allowed.includes(module.path)
+          ? undefined
+          : `uses ${used}`;
       }),
   ],
   [

@@ -9,6 +9,7 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 
+import { matchesEntityTag } from '../kernel/entity-tag.js';
 import type { Jwks } from './jwks.js';
 import { KeyRingService } from './key-ring.service.js';
 
@@ -34,7 +35,7 @@ export function jwksControllerAt(path: string): Type {
       httpAdapter.setHeader(response, 'ETag', jwks.etag);
       httpAdapter.setHeader(response, 'Cache-Control', `public, max-age=${jwks.maxAgeSeconds()}`);
       httpAdapter.setHeader(response, 'Content-Type', MEDIA_TYPE);
-      if (!matches(ifNoneMatch, jwks.etag)) return jwks.body;
+      if (!matchesEntityTag(ifNoneMatch, jwks.etag)) return jwks.body;
       httpAdapter.status(response, 304);
       return '';
     }
@@ -50,10 +51,4 @@ export function jwksControllerAt(path: string): Type {
     }
   }
   return JwksController;
-}
-
-function matches(ifNoneMatch: string | undefined, etag: string): boolean {
-  if (ifNoneMatch === undefined) return false;
-  if (ifNoneMatch.trim() === '*') return true;
-  return ifNoneMatch.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag);
 }

@@ -15,6 +15,7 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 
+import { matchesEntityTag } from '../kernel/entity-tag.js';
 import type { PublishedStatusList } from './status-list-publisher.js';
 import { StatusLists } from './status-lists.service.js';
 
@@ -56,7 +57,7 @@ export function statusListControllerAt(path: string): Type {
       httpAdapter.setHeader(response, 'ETag', list.etag);
       httpAdapter.setHeader(response, 'Cache-Control', `public, max-age=${list.maxAge}`);
       httpAdapter.setHeader(response, 'Content-Type', MEDIA_TYPE);
-      if (!matches(ifNoneMatch, list.etag)) {
+      if (!matchesEntityTag(ifNoneMatch, list.etag)) {
         const body = Buffer.from(list.body);
         // Text would have a charset appended by Express, which the type has no parameter for.
         return new StreamableFile(body, { type: MEDIA_TYPE, length: body.length });
@@ -84,10 +85,4 @@ function accepts(accept: string | undefined): boolean {
     const [type = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase());
     return ACCEPTABLE.includes(type) && !parameters.some((text) => /^q=0(?:\.0*)?$/.test(text));
   });
-}
-
-function matches(ifNoneMatch: string | undefined, etag: string): boolean {
-  if (ifNoneMatch === undefined) return false;
-  if (ifNoneMatch.trim() === '*') return true;
-  return ifNoneMatch.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag);
 }

@@ -90,7 +90,7 @@ describe.each(NEST_MAJORS)('installed beside Nest %i', (nest) => {
     expect(packages).toContain('nest-jwt-hardening');
     expect(packages).toContain('@nestjs/core');
     const optional = [...packages].filter((name) =>
-      /^(?:@nestjs\/(?!common$|core$)|cron$|express$|fastify$|ioredis$|@opentelemetry\/)/.test(
+      /^(?:@nestjs\/(?!common$|core$)|cron$|express$|fastify$|ioredis$|helmet$|@opentelemetry\/)/.test(
         name ?? '',
       ),
     );
