@@ -5,13 +5,15 @@ const { default: Sequencer } = require('@jest/test-sequencer');
 /** Seconds on two processors. */
 const KNOWN = {
   'test/e2e/matrix.spec.ts': 180,
-  'test/e2e/sample-app.spec.ts': 120,
+  'test/e2e/client.spec.ts': 110,
+  'test/e2e/sample-app.spec.ts': 100,
   'test/e2e/key-history.spec.ts': 75,
   'test/e2e/revocation-failover.spec.ts': 55,
   'test/pkcs11/pkcs11-vault.spec.ts': 50,
   'test/e2e/key-faults.spec.ts': 50,
   'test/e2e/revocation-faults.spec.ts': 45,
   'test/pkcs11/token-faults.spec.ts': 45,
+  'test/interop/native-clients.spec.ts': 40,
   'test/storage/redis/redis-faults.spec.ts': 40,
   'test/keys/key-ring.service.spec.ts': 40,
   'test/e2e/revocation-latency.spec.ts': 40,

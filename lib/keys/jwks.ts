@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto';
-
 import type { Clock } from '../kernel/clock.js';
+import { entityTag } from '../kernel/entity-tag.js';
 import type { PublicJwk } from './key-material.js';
 
 /** A JWK Set (RFC 7517 §5), serialised once and served many times. */
@@ -17,7 +16,7 @@ export class Jwks {
   constructor(keys: readonly PublicJwk[], maxAge: number, changesAt: number, clock: Clock) {
     this.keys = keys;
     this.body = JSON.stringify({ keys });
-    this.etag = `"${createHash('sha256').update(this.body).digest('base64url')}"`;
+    this.etag = entityTag(this.body);
     this.#maxAge = maxAge;
     this.#changesAt = changesAt;
     this.#clock = clock;

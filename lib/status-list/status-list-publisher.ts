@@ -1,6 +1,5 @@
-import { hash } from 'node:crypto';
-
 import type { Clock } from '../kernel/clock.js';
+import { entityTag } from '../kernel/entity-tag.js';
 import type { KeyRingService } from '../keys/key-ring.service.js';
 import type { RevocableNames } from '../revocation/revocable-token.js';
 import type { AllocatedList } from './allocated-list.js';
@@ -168,7 +167,7 @@ export class StatusListPublisher {
     const { token, kid } = await signStatusList(this.#sources.keyRing, claims);
     return {
       body: token,
-      etag: `"${hash('sha256', token, 'base64url')}"`,
+      etag: entityTag(token),
       kid,
       revision,
       signedAt: iat * 1000,
