@@ -27,7 +27,9 @@ export const SESSION_PROVIDERS: readonly Provider[] = [
       events: SecurityEvents,
     ) => {
       const store = carried(storage.sessionStore);
-      return new SessionService(sessions, { store, tokens, revocations, clock, events });
+      const replays = carried(storage.replayStore);
+      const surroundings = { store, replays, tokens, revocations, clock, events };
+      return new SessionService(sessions, surroundings);
     },
     inject: [CONFIG, TokenService, RevocationService, Clock, SecurityEvents],
   },

@@ -19,6 +19,7 @@ export async function readSessions(
     'idleFor',
     'absoluteFor',
     'reuseGrace',
+    'perSubject',
     'entitlements',
     'onReuse',
   ]);
@@ -42,6 +43,7 @@ export async function readSessions(
     idleFor,
     seals: await readSeals(reader),
     reuseGrace: reader.duration('sessions.reuseGrace', 10 * SECOND, { max: MINUTE }),
+    perSubject: reader.wholeNumber('sessions.perSubject', 100, { min: 1, max: 1_000 }),
     entitlements: readHook(reader, 'entitlements'),
     onReuse: readHook(reader, 'onReuse'),
   };

@@ -27,6 +27,13 @@ export interface SessionsOptions {
   readonly reuseGrace?: Duration;
 
   /**
+   * How many sessions a subject can have at one time, from 1 to 1000. The oldest ends when one more
+   * begins, with its access tokens.
+   * @defaultValue `100`. Fewer lets who can log in sooner push out the sessions of who else can.
+   */
+  readonly perSubject?: number;
+
+  /**
    * What the subject may do now, asked with every refresh; `null` ends the session. Scope that the
    * session did not start with is not added. It has 5 s; when it fails the answer is 503 and nothing is
    * used up.

@@ -106,8 +106,8 @@ export class AuthorizationCodes {
     });
     const { key, lineage, secret, binding } = shown(code, terms);
     // Twice as long in all: for as long as it was good, a used one is still known for what it is.
-    const lengths = { idleFor: codeFor, absoluteFor: 2 * codeFor };
-    if (!(await store.create({ key, lineage, secret, binding, data, ...lengths }))) {
+    const limits = { idleFor: codeFor, absoluteFor: 2 * codeFor, atMost: 1 };
+    if ((await store.create({ key, lineage, secret, binding, data, ...limits })) === null) {
       throw new StoreError('ERR_STORE_UNAVAILABLE', 'The code could not be stored.');
     }
     return PREFIX + writeRefreshToken(code).slice(REFRESH_PREFIX.length);
@@ -124,10 +124,17 @@ export class AuthorizationCodes {
     const code = readCode(text);
     if (code === undefined) throw new SessionError('ERR_SESSION_MALFORMED', 'it is no code');
     const presentation = shown(code, terms);
-    const record = await store.find(presentation);
-    if (record === null) return this.#refuse(code, await this.#use(code, presentation));
-    const { sub: subject, sid: sessionId, start, authTime, standing } = this.#open(code, record);
-    const startedAt = record.createdAt;
+    const found = await store.find(presentation);
+    if (found === null) return this.#refuse(code, await this.#use(code, presentation, null));
+    const { session, shown: use, at: askedAt } = found;
+    const { sub: subject, sid: sessionId, start, authTime, standing } = this.#open(code, session);
+    // It was used before: nobody is asked, nothing is prepared for it.
+    if (use !== 'current') {
+      const used = this.#use(code, presentation, null);
+      await used.finally(() => sessions.end(sessionId).catch(() => {}));
+      return this.#endReused(sessionId);
+    }
+    const startedAt = session.createdAt;
     const facts = { subject, sessionId, startedAt, standing };
     const pair = await sessions.begin(
       subject,
@@ -142,7 +149,7 @@ export class AuthorizationCodes {
         startedAt,
         standing: await judged(() => tokens.standingOf(facts)),
         claim: async () => {
-          const verdict = await this.#use(code, presentation);
+          const verdict = await this.#use(code, presentation, askedAt);
           if (verdict.verdict !== 'rotated') await this.#refuse(code, verdict);
         },
       },
@@ -163,14 +170,22 @@ export class AuthorizationCodes {
     }
   }
 
-  #use(code: RefreshToken, presentation: PresentedToken): Promise<RotationVerdict> {
+  #use(
+    code: RefreshToken,
+    presentation: PresentedToken,
+    askedAt: number | null,
+  ): Promise<RotationVerdict> {
     const next = { secret: secretDigest(successorOf(code)), sealed: '', data: null };
-    return this.#surroundings.store.rotate({ presented: presentation, next, graceFor: 0 });
+    const { store } = this.#surroundings;
+    return store.rotate({ presented: presentation, next, graceFor: 0, askedAt });
   }
 
   async #refuse(code: RefreshToken, verdict: RotationVerdict): Promise<never> {
     if (verdict.verdict === 'unknown') {
       throw new SessionError('ERR_SESSION_UNKNOWN', 'there is no such code');
+    }
+    if (verdict.verdict === 'late') {
+      throw new StoreError('ERR_STORE_UNAVAILABLE', 'The code took too long to be judged.');
     }
     return this.#endReused(this.#open(code, verdict.session).sid);
   }

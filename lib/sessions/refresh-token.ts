@@ -38,7 +38,7 @@ export interface RefreshToken {
 export function newRefreshToken(issuer: string, subject: string): RefreshToken {
   const owner = Buffer.from(sessionOwner({ issuer, subject }), 'base64url');
   const name = Buffer.concat([owner, randomBytes(ID)]);
-  return { key: keyOf(name), lineage: randomBytes(LINEAGE), secret: randomOf(SECRET) };
+  return { key: keyOf(name), lineage: randomBytes(LINEAGE), secret: randomBytes(SECRET) };
 }
 
 /** The token that is to follow in the same session. */

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 
 import { prefixOf } from '../binding/client-address.js';
 import { csrfDigest } from '../binding/csrf-digest.js';
+import type { ReplayStore } from '../binding/replay-store.js';
 import type { SecurityEvents } from '../events/security-events.js';
 import type { Clock } from '../kernel/clock.js';
 import { SessionError, StoreError } from '../kernel/errors.js';
@@ -11,7 +12,7 @@ import type { PreparedToken } from '../tokens/token-signer.js';
 import type { SessionFacts, StandingClaims } from '../tokens/token-standing.js';
 import type { TokenService } from '../tokens/token.service.js';
 import { claimsToStart, type EntitlementsOf, narrowed, renewed } from './entitlements.js';
-import { isSessionRevoked, learnRevocations } from './known-revocations.js';
+import { learnRevocations } from './known-revocations.js';
 import type { PromisedSession } from './promised-session.js';
 import {
   csrfTokenOf,
@@ -22,7 +23,7 @@ import {
   secretDigest,
   successorOf,
 } from './refresh-token.js';
-import { ReuseAlarm } from './reuse-alarm.js';
+import { RefusedTokens } from './refused-tokens.js';
 import { openSuccessor, sealSuccessor } from './sealed-successor.js';
 import {
   REFRESH_MEMBERS,
@@ -52,14 +53,7 @@ import {
 } from './session-input.js';
 import { sessionOwner } from './session-owner.js';
 import type { SessionSeals } from './session-seals.js';
-import { refusalOf } from './session-refusal.js';
-import type {
-  PresentedToken,
-  RotationVerdict,
-  SessionKey,
-  SessionRecord,
-  SessionStore,
-} from './session-store.js';
+import type { RotationVerdict, SessionKey, SessionRecord, SessionStore } from './session-store.js';
 import { tokenPair } from './token-pair.js';
 
 /** The part of the configuration that sessions need. Lengths in milliseconds. */
@@ -73,6 +67,8 @@ export interface SessionsConfig {
   readonly idleFor: number;
   readonly absoluteFor: number;
   readonly reuseGrace: number;
+  /** How many sessions a subject can have at one time. */
+  readonly perSubject: number;
   readonly seals: SessionSeals;
   readonly entitlements: EntitlementsOf | null;
   readonly onReuse: ((reuse: SessionReuse) => unknown) | null;
@@ -82,6 +78,7 @@ export interface SessionsConfig {
 export interface SessionsSurroundings {
   /** `null` for a storage that cannot carry sessions. */
   readonly store: SessionStore | null;
+  readonly replays: ReplayStore | null;
   readonly tokens: Pick<TokenService, 'standingFor' | 'standingOf' | 'prepare'>;
   readonly revocations: Pick<
     RevocationService,
@@ -107,14 +104,13 @@ const START_WITHIN = 60_000;
 export class SessionService {
   readonly #config: SessionsConfig;
   readonly #surroundings: SessionsSurroundings;
-  readonly #alarm: ReuseAlarm;
+  readonly #refused: RefusedTokens;
 
   /** @internal */
   constructor(config: SessionsConfig, surroundings: SessionsSurroundings) {
     this.#config = config;
     this.#surroundings = surroundings;
-    const { clock, events } = surroundings;
-    this.#alarm = new ReuseAlarm(config.onReuse, clock, events);
+    this.#refused = new RefusedTokens(config, surroundings);
   }
 
   /**
@@ -165,13 +161,18 @@ export class SessionService {
     const data = sealData(this.#config.seals, token, { label, grant });
     const { lineage, secret } = presented(token, clientId, null);
     const proof = bindingDigest(binding);
-    const created = { key: token.key, lineage, secret, binding: proof, data, idleFor, absoluteFor };
+    const kept = { key: token.key, lineage, secret, binding: proof, data };
+    const limits = { idleFor, absoluteFor, atMost: this.#config.perSubject };
     await promised.claim?.();
-    if (!(await store.create(created))) {
+    const ended = await store.create({ ...kept, ...limits });
+    if (ended === null) {
       throw new StoreError('ERR_STORE_UNAVAILABLE', 'The session could not be stored.');
     }
     const sessionId = token.key.id;
-    await this.#confirmed(token.key, { subject, sessionId, startedAt, standing }, beganAt);
+    await this.#unlessFailed(token.key, async () => {
+      await this.#revokeEnded(ended);
+      await this.#confirm({ subject, sessionId, startedAt, standing }, beganAt);
+    });
     events.emit({ type: 'session.started', at: this.#now(), sessionId, carrier });
     prepared.announce();
     return tokenPair(token, carrier, prepared, Math.min(idleFor, absoluteFor));
@@ -187,19 +188,24 @@ export class SessionService {
     const store = this.#store();
     const token = readRefreshToken(refreshToken);
     if (token === undefined) {
-      throw this.#rejected(new SessionError('ERR_SESSION_MALFORMED', 'it is no refresh token'));
+      throw this.#refused.rejected(
+        new SessionError('ERR_SESSION_MALFORMED', 'it is no refresh token'),
+      );
     }
     const shown = presented(
       token,
       this.#clientId(refresh.clientId),
       bindingDigest(refresh.binding),
     );
-    const session = await store.find(shown);
-    if (session === null) return this.#refuseUnfound(store, token, shown);
+    const found = await store.find(shown);
+    if (found === null || found.shown === 'other') {
+      return this.#refused.refuseAtOnce(store, token, { presented: shown, found });
+    }
+    const { session, at: askedAt } = found;
     const grant = this.#open(token, session);
     if ((refresh.carrier ?? grant.carrier) !== grant.carrier) {
       const detail = 'it travels in the other way';
-      throw this.#rejected(new SessionError('ERR_SESSION_UNKNOWN', detail));
+      throw this.#refused.rejected(new SessionError('ERR_SESSION_UNKNOWN', detail));
     }
     const prepared = await this.#renew(token, grant, session, refresh);
     const next = successorOf(token);
@@ -217,6 +223,7 @@ export class SessionService {
         }),
       },
       graceFor: this.#config.reuseGrace,
+      askedAt,
     });
     switch (verdict.verdict) {
       case 'rotated':
@@ -224,7 +231,7 @@ export class SessionService {
       case 'repeated':
         return this.#succeed(openSuccessor(token, verdict.sealed), grant, prepared, verdict);
       default:
-        return this.#refuse(token.key.id, verdict, grant);
+        return this.#refused.refuse(token, verdict, grant);
     }
   }
 
@@ -266,24 +273,9 @@ export class SessionService {
   async revoke(refreshToken: string, clientId: string | undefined): Promise<boolean> {
     const token = readRefreshToken(refreshToken);
     if (token === undefined) return false;
-    const { key, lineage } = presented(token, clientId, null);
-    if ((await this.#store().find({ key, lineage })) === null) return false;
-    await this.end(key.id);
+    if ((await this.#store().find(presented(token, clientId, null))) === null) return false;
+    await this.end(token.key.id);
     return true;
-  }
-
-  /** Of a session that ended by misuse the store still knows so much; of others nothing. */
-  async #refuseUnfound(
-    store: SessionStore,
-    token: RefreshToken,
-    shown: PresentedToken,
-  ): Promise<never> {
-    const next = { secret: secretDigest(successorOf(token)), sealed: '', data: null };
-    const verdict = await store.rotate({ presented: shown, next, graceFor: 0 });
-    // It was not there a moment ago, and came back by whatever miracle: nobody got its token.
-    if (verdict.verdict === 'rotated' || verdict.verdict === 'repeated')
-      await this.end(token.key.id);
-    return this.#refuse(token.key.id, verdict, undefined);
   }
 
   /** A new access token, made before anything is used up: what can fail has failed by then. */
@@ -295,8 +287,8 @@ export class SessionService {
   ): Promise<PreparedToken> {
     const { tokens, clock } = this.#surroundings;
     const facts = factsOf(grant, session);
-    const standing = await this.#judged(facts.sessionId, () => tokens.standingOf(facts));
-    const claims = await this.#judged(facts.sessionId, () =>
+    const standing = await this.#refused.judged(facts.sessionId, () => tokens.standingOf(facts));
+    const claims = await this.#refused.judged(facts.sessionId, () =>
       renewed(grant.claims, this.#config.entitlements, this.#now()),
     );
     return this.#prepare(this.#narrowed(claims, scope), standing, {
@@ -309,7 +301,7 @@ export class SessionService {
     try {
       return openGrant(this.#config.seals, token, session);
     } catch (error) {
-      throw error instanceof SessionError ? this.#rejected(error) : error;
+      throw error instanceof SessionError ? this.#refused.rejected(error) : error;
     }
   }
 
@@ -317,39 +309,41 @@ export class SessionService {
     try {
       return narrowed(claims, scope);
     } catch (error) {
-      throw error instanceof SessionError ? this.#rejected(error) : error;
+      throw error instanceof SessionError ? this.#refused.rejected(error) : error;
     }
+  }
+
+  /** The oldest sessions of a subject make room for a new one, and so do their access tokens. */
+  async #revokeEnded(ended: readonly string[]): Promise<void> {
+    const at = this.#now();
+    for (const sessionId of ended) {
+      this.#surroundings.events.emit({ type: 'session.ended', at, sessionId });
+    }
+    for (const sessionId of ended) await this.end(sessionId);
   }
 
   /**
    * What was revoked while it was stored did not find it there. It has to be known here now: by the
    * first refresh it can be forgotten.
    */
-  async #confirmed(key: SessionKey, facts: SessionFacts, beganAt: number): Promise<void> {
-    try {
-      if (this.#surroundings.clock.now() - beganAt > START_WITHIN) {
-        throw new StoreError('ERR_STORE_UNAVAILABLE', 'It took too long to start the session.');
-      }
-      await learnRevocations(this.#surroundings.revocations);
-      await this.#judged(key.id, () => this.#surroundings.tokens.standingOf(facts));
-    } catch (error) {
-      // Nobody gets its tokens. If it cannot be ended either, it ends by not being used.
-      await this.#store()
-        .end(key)
-        .catch(() => {});
-      throw error;
+  async #confirm(facts: SessionFacts, beganAt: number): Promise<void> {
+    const { clock, revocations, tokens } = this.#surroundings;
+    if (clock.now() - beganAt > START_WITHIN) {
+      throw new StoreError('ERR_STORE_UNAVAILABLE', 'It took too long to start the session.');
     }
+    await learnRevocations(revocations);
+    await this.#refused.judged(facts.sessionId, () => tokens.standingOf(facts));
   }
 
-  /** What speaks against a session ends it. */
-  async #judged<T>(sessionId: string, judge: () => Promise<T>): Promise<T> {
+  /** A session whose start fails is gone: nobody gets its tokens. */
+  async #unlessFailed(key: SessionKey, finish: () => Promise<void>): Promise<void> {
     try {
-      return await judge();
+      await finish();
     } catch (error) {
-      const refusal = refusalOf(error);
-      if (refusal === undefined) throw error;
-      await this.end(sessionId);
-      throw this.#rejected(refusal, sessionId);
+      const { store } = this.#surroundings;
+      // If it cannot be ended either, it ends by not being used.
+      await store?.end(key).catch(() => {});
+      throw error;
     }
   }
 
@@ -373,28 +367,6 @@ export class SessionService {
     return tokenPair(token, grant.carrier, prepared, lasts);
   }
 
-  async #refuse(
-    sessionId: string,
-    verdict: RotationVerdict,
-    grant: SessionGrant | undefined,
-  ): Promise<never> {
-    if (verdict.verdict === 'reused') {
-      // Said once by the store, so it is passed on before anything else can fail.
-      this.#alarm.raise(verdict, grant);
-      await this.end(sessionId);
-      throw new SessionError('ERR_SESSION_REUSED', `it was used before: ${verdict.misuse}`);
-    }
-    if (verdict.verdict === 'ended') {
-      // Who noticed the misuse may have died before its access tokens did. Said no more than that,
-      // or whoever has a dead token could fill the log with it.
-      const { revocations } = this.#surroundings;
-      if (!isSessionRevoked(revocations, this.#config.issuer, sessionId)) await this.end(sessionId);
-      const detail = 'its session was ended by misuse';
-      throw this.#rejected(new SessionError('ERR_SESSION_ENDED', detail), sessionId);
-    }
-    throw this.#rejected(new SessionError('ERR_SESSION_UNKNOWN', 'there is no such session'));
-  }
-
   async #prepare(
     claims: TokenClaims,
     standing: StandingClaims,
@@ -402,7 +374,8 @@ export class SessionService {
   ): Promise<PreparedToken> {
     const { tokens, clock } = this.#surroundings;
     const remaining = Math.floor((endsAt - clock.now()) / 1000);
-    if (remaining < 1) throw this.#rejected(new SessionError('ERR_SESSION_UNKNOWN', 'it ends now'));
+    if (remaining < 1)
+      throw this.#refused.rejected(new SessionError('ERR_SESSION_UNKNOWN', 'it ends now'));
     const csrf = csrfToken === undefined ? {} : { csrf: csrfDigest(csrfToken) };
     // No access token outlives its session.
     const ttl = remaining < this.#config.accessTtl ? { ttl: `${remaining}s` as const } : {};
@@ -419,14 +392,6 @@ export class SessionService {
     const { store } = this.#surroundings;
     if (store === null) throw new TypeError('The configured storage carries no sessions.');
     return store;
-  }
-
-  #rejected(error: SessionError, sessionId?: string): SessionError {
-    const { code, detail } = error;
-    const ended = sessionId === undefined ? {} : { sessionId };
-    const at = this.#now();
-    this.#surroundings.events.emit({ type: 'refresh.rejected', at, ...ended, code, detail });
-    return error;
   }
 
   #now(): Date {

@@ -30,9 +30,9 @@ export interface SessionStart extends Entitlements {
   /** By what (RFC 8176). */
   readonly amr?: readonly string[];
   /** What the user will know the device by, at most 200 characters, such as `Firefox on Linux`. */
-  readonly device?: string;
+  readonly device?: string | undefined;
   /** The client's address. Only its prefix is kept: /24 of IPv4, /48 of IPv6. */
-  readonly address?: string;
+  readonly address?: string | undefined;
   /** What each refresh has to prove again. @defaultValue nothing */
   readonly binding?: SessionBinding;
   /**
@@ -57,8 +57,8 @@ export interface SessionRefresh {
   /** The client that asks. @defaultValue `tokens.clientId` */
   readonly clientId?: string;
   /** As in `SessionStart`. @defaultValue as it was */
-  readonly device?: string;
-  readonly address?: string;
+  readonly device?: string | undefined;
+  readonly address?: string | undefined;
   /** What the sender proved; has to equal what the session began with. */
   readonly binding?: SessionBinding;
   /**

@@ -26,6 +26,7 @@ describe('sessions', () => {
         absoluteFor: 90 * DAY,
         idleFor: 14 * DAY,
         reuseGrace: 10_000,
+        perSubject: 100,
         entitlements: null,
         onReuse: null,
       },
@@ -36,10 +37,16 @@ describe('sessions', () => {
     const entitlements = (): null => null;
     const onReuse = (): void => {};
     const hooks = { entitlements, onReuse };
-    const written = { absoluteFor: '395d', idleFor: '1m', reuseGrace: '0s', ...hooks };
-    expect(await read(written)).toEqual({
+    const written = { absoluteFor: '395d', idleFor: '1m', reuseGrace: '0s' };
+    expect(await read({ ...written, perSubject: 1_000, ...hooks })).toEqual({
       problems: [],
-      value: { absoluteFor: 395 * DAY, idleFor: 60_000, reuseGrace: 0, ...hooks },
+      value: {
+        absoluteFor: 395 * DAY,
+        idleFor: 60_000,
+        reuseGrace: 0,
+        perSubject: 1_000,
+        ...hooks,
+      },
     });
   });
 
@@ -58,6 +65,11 @@ describe('sessions', () => {
     ['sessions.reuseGrace', { reuseGrace: '61s' }],
     ['sessions.reuseGrace', { reuseGrace: '-1s' }],
     ['sessions.reuseGrace', { reuseGrace: 10 }],
+    ['sessions.perSubject', { perSubject: 0 }],
+    ['sessions.perSubject', { perSubject: 1_001 }],
+    ['sessions.perSubject', { perSubject: 1.5 }],
+    ['sessions.perSubject', { perSubject: null }],
+    ['sessions.perSubject', { perSubject: '100' }],
     ['sessions.entitlements', { entitlements: 'admin' }],
     ['sessions.entitlements', { entitlements: null }],
     ['sessions.onReuse', { onReuse: {} }],
@@ -83,7 +95,7 @@ describe('a storage that carries no sessions', () => {
     expect((await read(undefined, storage)).problems).toEqual([]);
     const { config, tokens, revocations, clock } = await withoutSessions();
     const events = new SecurityEvents();
-    const surroundings = { store: null, tokens, revocations, clock, events };
+    const surroundings = { store: null, replays: null, tokens, revocations, clock, events };
     const sessions = new SessionService(config, surroundings);
     for (const verb of [
       () => sessions.start('alice'),

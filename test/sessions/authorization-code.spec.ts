@@ -392,8 +392,8 @@ describe('an authorization code', () => {
     const find = room.store.find.bind(room.store);
     const forged = createHash('sha256').update('x').digest('base64url');
     jest.spyOn(room.store, 'find').mockImplementation(async (asked) => {
-      const record = await find(asked);
-      return record === null ? null : { ...record, data: forged };
+      const found = await find(asked);
+      return found === null ? null : { ...found, session: { ...found.session, data: forged } };
     });
     expect(await room.redeemed(code)).toBe('ERR_STORE_CORRUPT');
   });

@@ -26,8 +26,6 @@ describe('the text of a refresh token', () => {
     expect(readSessionId(token.key.id)).toEqual(token.key);
   });
 
-  const last = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
-  const nextTo = last[last.indexOf(text.at(-1) ?? '') + 1] ?? '';
 
   it.each<[what: string, spelling: unknown]>([
     ['nothing', ''],

@@ -159,8 +159,10 @@ describe('what somebody else wrote into the store', () => {
     const real = storage.sessionStore;
     const altered: Pick<SessionStore, 'find' | 'list'> = {
       find: async (request) => {
-        const record = await real.find(request);
-        return record === null ? null : { ...record, data: change(record.data) };
+        const found = await real.find(request);
+        if (found === null) return null;
+        const { session } = found;
+        return { ...found, session: { ...session, data: change(session.data) } };
       },
       list: async (owner) =>
         (await real.list(owner)).map((record) => ({ ...record, data: change(record.data) })),

@@ -67,6 +67,7 @@ export async function openIssuer(
   const tokens = new TokenService(config.tokens, { keyRing, trusted, standing, clock, events });
   const sessions = new SessionService(config.sessions, {
     store: sessionStore,
+    replays: storage.replayStore instanceof NotCarried ? null : storage.replayStore,
     tokens,
     revocations,
     clock,

@@ -170,7 +170,7 @@ describeWithRedis('redisStorage() leaves nothing behind', () => {
   it('counts an owner whose sessions lie on many pages once, however many of them are over', async () => {
     const { sessionStore } = carried(storage);
     const owners = Array.from({ length: 600 }, (_, index) => `owner-${index}`);
-    const start = (owner: string, id: string, idleFor: number): Promise<boolean> =>
+    const start = (owner: string, id: string, idleFor: number): ReturnType<typeof startSession> =>
       startSession(sessionStore, id, idleFor, owner);
     await Promise.all(
       owners.flatMap((owner) => [start(owner, 'a', HOUR), start(owner, 'b', HOUR)]),
