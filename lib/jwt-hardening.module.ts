@@ -55,7 +55,7 @@ export class JwtHardeningModule extends ConfigurableModuleClass {
     return assemble(super.forRoot(options), options);
   }
 
-  /** Options from a factory, a class or a provider; `isGlobal`, `guard` and `jwksPath` beside it. */
+  /** Options from a factory, a class or a provider; `isGlobal`, `guard` and the paths beside it. */
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
     return assemble(super.forRootAsync(options), options);
   }

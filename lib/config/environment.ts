@@ -101,7 +101,7 @@ function rename(path: string): string {
 }
 
 function renameAll(text: string): string {
-  return text.replace(/\b(?:keys|tokens)\.\w+/g, rename);
+  return text.replace(/\b(?:keys|tokens|sessions)\.\w+/g, rename);
 }
 
 function assign(options: Record<string, unknown>, path: string, value: unknown): void {
