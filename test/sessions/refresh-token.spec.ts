@@ -26,7 +26,6 @@ describe('the text of a refresh token', () => {
     expect(readSessionId(token.key.id)).toEqual(token.key);
   });
 
-
   it.each<[what: string, spelling: unknown]>([
     ['nothing', ''],
     ['no text', undefined],
