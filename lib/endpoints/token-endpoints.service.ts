@@ -24,7 +24,7 @@ export interface TokenEndpointsConfig {
   readonly clients: readonly RegisteredClient[];
 }
 
-/** What the endpoints work on. */
+/** @internal What the endpoints work on. */
 export interface TokenEndpointsSurroundings {
   readonly tokens: Pick<TokenService, 'verify' | 'check'>;
   readonly revocations: Pick<RevocationService, 'revokeToken' | 'health'>;
@@ -48,6 +48,7 @@ export class TokenEndpoints {
   readonly #surroundings: TokenEndpointsSurroundings;
   readonly #authenticator: ClientAuthenticator;
 
+  /** @internal */
   constructor(config: TokenEndpointsConfig, surroundings: TokenEndpointsSurroundings) {
     this.#config = config;
     this.#surroundings = surroundings;

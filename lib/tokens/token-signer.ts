@@ -43,7 +43,7 @@ export interface SignOptions {
   readonly algorithm?: SigningAlgorithm;
 }
 
-/** @internal */
+/** As `sign` is asked, and by whom. */
 export interface PrepareOptions extends SignOptions {
   /** `'grant'`: they were in a token before, and nobody could change them since. */
   readonly claimsFrom?: 'caller' | 'grant';
