@@ -130,8 +130,12 @@ export class AuthorizationCodes {
     const { sub: subject, sid: sessionId, start, authTime, standing } = this.#open(code, session);
     // It was used before: nobody is asked, nothing is prepared for it.
     if (use !== 'current') {
-      const used = this.#use(code, presentation, null);
-      await used.finally(() => sessions.end(sessionId).catch(() => {}));
+      try {
+        await this.#use(code, presentation, null);
+      } catch (error) {
+        await sessions.end(sessionId).catch(() => {});
+        throw error;
+      }
       return this.#endReused(sessionId);
     }
     const startedAt = session.createdAt;

@@ -2,7 +2,7 @@ import { SessionError, StoreError } from '../kernel/errors.js';
 import type { RevocationService } from '../revocation/revocation.service.js';
 import { isSessionRevoked } from './known-revocations.js';
 import { type RefreshToken, secretDigest, successorOf } from './refresh-token.js';
-import { ReuseAlarm, type ReuseAlarmSurroundings } from './reuse-alarm.js';
+import { type MisuseVerdict, ReuseAlarm, type ReuseAlarmSurroundings } from './reuse-alarm.js';
 import type { SessionReuse } from './session.js';
 import { openGrant, type SessionGrant } from './session-grant.js';
 import { refusalOf } from './session-refusal.js';
@@ -94,22 +94,14 @@ export class RefusedTokens {
     verdict: RotationVerdict,
     grant: SessionGrant | undefined,
   ): Promise<never> {
-    const { issuer } = this.#config;
-    const { revocations } = this.#surroundings;
     const { id: sessionId } = token.key;
     switch (verdict.verdict) {
       case 'reused': {
-        // Neither waits for the other, and neither is left out where the other fails.
-        const told = this.#alarm.raise(verdict, grant ?? this.#open(token, verdict.session));
-        await this.#end(sessionId).finally(() => told);
+        await this.#endAndTell(token, verdict, grant);
         throw new SessionError('ERR_SESSION_REUSED', `it was used before: ${verdict.misuse}`);
       }
       case 'ended': {
-        // Who noticed the misuse may have died before its access tokens did, or before it was told.
-        // Said no more than that, or whoever has a dead token could fill the log with it.
-        const isRevoked = isSessionRevoked(revocations, issuer, sessionId);
-        const told = this.#alarm.raise(verdict, grant ?? this.#open(token, verdict.session));
-        await (isRevoked ? told : this.#end(sessionId).finally(() => told));
+        await this.#endAndTell(token, verdict, grant);
         const detail = 'its session was ended by misuse';
         throw this.rejected(new SessionError('ERR_SESSION_ENDED', detail), sessionId);
       }
@@ -117,6 +109,29 @@ export class RefusedTokens {
         throw new StoreError('ERR_STORE_UNAVAILABLE', 'The refresh took too long to be judged.');
       default:
         throw this.rejected(new SessionError('ERR_SESSION_UNKNOWN', 'there is no such session'));
+    }
+  }
+
+  /**
+   * Who noticed the misuse first may have died before the access tokens did, or before it was told. Said
+   * and done no more than that, or whoever has a dead token could fill the logs with it.
+   */
+  async #endAndTell(
+    token: RefreshToken,
+    verdict: MisuseVerdict,
+    grant: SessionGrant | undefined,
+  ): Promise<void> {
+    const { issuer } = this.#config;
+    const { revocations } = this.#surroundings;
+    const { session } = verdict;
+    const isEnded =
+      verdict.verdict === 'ended' && isSessionRevoked(revocations, issuer, session.key.id);
+    // Neither waits for the other, and neither is left out where the other fails.
+    const told = this.#alarm.raise(verdict, grant ?? this.#open(token, session));
+    try {
+      if (!isEnded) await this.#end(session.key.id);
+    } finally {
+      await told;
     }
   }
 

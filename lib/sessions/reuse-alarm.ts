@@ -6,7 +6,7 @@ import { readLabel, type SessionGrant } from './session-grant.js';
 import type { RotationVerdict } from './session-store.js';
 
 /** A verdict that tells of misuse: the first one, or any after it. */
-type MisuseVerdict = Extract<RotationVerdict, { readonly verdict: 'reused' | 'ended' }>;
+export type MisuseVerdict = Extract<RotationVerdict, { readonly verdict: 'reused' | 'ended' }>;
 
 /** Milliseconds: an hour longer than stores remember what misuse ended. */
 const CLAIMED_FOR = 25 * 60 * 60 * 1_000;

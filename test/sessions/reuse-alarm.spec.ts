@@ -1,7 +1,17 @@
 import { readRefreshToken, writeRefreshToken } from '../../lib/sessions/refresh-token.js';
 import type { SessionReuse, TokenPair } from '../../lib/sessions/session.js';
+import { memoryStorage } from '../../lib/storage/memory/memory-storage.js';
+import { NotCarried, type Storage } from '../../lib/storage/storage.js';
 import { eventually } from '../support/redis-server.js';
-import { atOnce, closeRooms, HOUR, openRoom, type SessionRoom, tally } from './session-room.js';
+import {
+  atOnce,
+  AWAY,
+  closeRooms,
+  HOUR,
+  openRoom,
+  type SessionRoom,
+  tally,
+} from './session-room.js';
 
 let room: SessionRoom;
 let told: SessionReuse[];
@@ -104,6 +114,86 @@ describe('the alarm', () => {
     expect(await room.refreshed(forged, { clientId: 'app' })).toBe('ERR_SESSION_REUSED');
     expect(told).toMatchObject([{ misuse: 'unknown' }]);
     expect(await room.refreshed(current, { clientId: 'app' })).toBe('ERR_SESSION_ENDED');
+  });
+});
+
+describe('an alarm that could get lost', () => {
+  type Claims = Storage['replayStore'];
+
+  /** An instance on a storage that others use too, with a place of its own for what was claimed. */
+  function instanceOn(storage: Storage, replayStore: Claims = storage.replayStore) {
+    const onReuse = (reuse: SessionReuse): void => void told.push(reuse);
+    const { keyStore } = memoryStorage();
+    const shared = { ...storage, keyStore, replayStore };
+    return openRoom({ storage: shared, sessions: { onReuse } }, room.clock);
+  }
+
+  const binding = { kind: 'dpop', value: 'thumbprint of a thief' } as const;
+
+  it('with the answer of the store is raised by the next use of any token, as what it was', async () => {
+    const pair = await room.start({ device: 'Firefox on Linux' });
+    room.store.once('after', 'rotate', () => Promise.reject(AWAY));
+    expect(await room.refreshed(pair, { binding })).toBe('ERR_STORE_UNAVAILABLE');
+    expect(told).toEqual([]);
+    const answers = await atOnce(50, () => room.refreshed(pair));
+    expect(tally(answers)).toEqual({ ERR_SESSION_ENDED: 50 });
+    expect(told).toMatchObject([
+      { subject: 'alice', misuse: 'binding', device: 'Firefox on Linux' },
+    ]);
+    expect(room.said('refresh.reused')).toMatchObject([{ misuse: 'binding' }]);
+    expect(await room.verdict(pair)).toBe('ERR_TOKEN_REVOKED');
+  });
+
+  it('with the instance that got the verdict is raised by another', async () => {
+    const storage = memoryStorage({ clock: room.clock });
+    const [dying, living] = [await instanceOn(storage), await instanceOn(storage)];
+    const pair = await dying.start();
+    const isJudged = new Promise<void>((resolve) => {
+      dying.store.once('after', 'rotate', () => {
+        resolve();
+        return new Promise(() => {});
+      });
+    });
+    void dying.refresh(pair, { binding });
+    await isJudged;
+    expect(await living.refreshed(pair)).toBe('ERR_SESSION_ENDED');
+    expect(told).toMatchObject([{ subject: 'alice', misuse: 'binding' }]);
+    await eventually('it is heard', async () => (await dying.verdict(pair)) !== 'accepted');
+  });
+
+  it('because nothing can be claimed is raised by the first verdict all the same', async () => {
+    const storage = memoryStorage({ clock: room.clock });
+    const claimOnce = jest.fn<Promise<boolean>, []>().mockRejectedValue(AWAY);
+    const one = await instanceOn(storage, { claimOnce });
+    const pair = await one.start();
+    expect(await one.refreshed(pair, { binding })).toBe('ERR_SESSION_REUSED');
+    expect(await one.refreshed(pair)).toBe('ERR_SESSION_ENDED');
+    expect(told).toHaveLength(1);
+    expect(await one.verdict(pair)).toBe('ERR_TOKEN_REVOKED');
+  });
+
+  it('where nothing can ever be claimed is raised by the first verdict alone', async () => {
+    const storage = memoryStorage({ clock: room.clock });
+    const one = await instanceOn(storage, new NotCarried('it cannot claim'));
+    const pair = await one.start();
+    expect(await one.refreshed(pair, { binding })).toBe('ERR_SESSION_REUSED');
+    for (let times = 0; times < 3; times++) await one.refreshed(pair);
+    expect(told).toHaveLength(1);
+  });
+
+  it('is raised whatever somebody wrote where the session was', async () => {
+    const pair = await room.start();
+    const rotate = room.store.rotate.bind(room.store);
+    const spoiled = jest.spyOn(room.store, 'rotate').mockImplementation(async (request) => {
+      const verdict = await rotate(request);
+      return 'session' in verdict
+        ? { ...verdict, session: { ...verdict.session, data: '{' } }
+        : verdict;
+    });
+    expect(await room.refreshed(pair, { binding })).toBe('ERR_SESSION_REUSED');
+    spoiled.mockRestore();
+    expect(room.said('refresh.reused')).toMatchObject([{ misuse: 'binding' }]);
+    expect(await room.verdict(pair)).toBe('ERR_TOKEN_REVOKED');
   });
 });
 

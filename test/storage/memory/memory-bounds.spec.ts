@@ -167,12 +167,10 @@ describe('a full store', () => {
 
   it('takes the session of an owner whose oldest ends for it, and of no other', async () => {
     const store = new MemorySessionStore(1, clock);
+    const token = { lineage: 'lineage', secret: '0', binding: null, data: '' };
+    const limits = { idleFor: MINUTE, absoluteFor: MINUTE, atMost: 1 };
     const begin = (owner: string, id: string) =>
-      store.create({
-        key: { owner, id },
-        ...{ lineage: 'lineage', secret: '0', binding: null, data: '' },
-        ...{ idleFor: MINUTE, absoluteFor: MINUTE, atMost: 1 },
-      });
+      store.create({ key: { owner, id }, ...token, ...limits });
     await begin('owner', 'a');
     await expect(begin('other', 'a')).rejects.toMatchObject(FULL);
     expect(await begin('owner', 'b')).toEqual(['a']);
