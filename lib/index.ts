@@ -130,6 +130,7 @@ export type {
 } from './sessions/session.js';
 export { SessionStore } from './sessions/session-store.js';
 export type {
+  FoundSession,
   Misuse,
   NextToken,
   PresentedToken,
