@@ -12,7 +12,7 @@ import {
 } from '../support/redis-server.js';
 import { newPrivateJwk } from '../support/token-mother.js';
 import { recordSecret } from '../support/witness.js';
-import { tokenOf } from '../sample-app/log-in.js';
+import { logIn, tokenOf } from '../sample-app/log-in.js';
 import { postForm } from '../sample-app/post-form.js';
 
 /**
@@ -174,7 +174,10 @@ describeWithRedis('two of the built sample app on one Redis', () => {
     const post = { method: 'POST', token: admin };
     expect((await send(first, `/admin/keys/nobody/compromise`, post)).status).toBe(404);
     const dry = await send(first, `/admin/keys/${kid}/compromise?dry_run=true`, post);
-    expect(JSON.parse(dry.body)).toEqual({ kid, phase: 'signing', successor: null, sessions: 0 });
+    const { sessions, ...plan } = JSON.parse(dry.body) as { readonly sessions: number };
+    expect(plan).toEqual({ kid, phase: 'signing', successor: null });
+    // Those two at least, and whoever logged in before.
+    expect(sessions).toBeGreaterThanOrEqual(2);
     expect((await send(second, '/me', { token: alice })).status).toBe(200);
 
     const done = await send(first, `/admin/keys/${kid}/compromise`, post);
@@ -191,10 +194,22 @@ describeWithRedis('two of the built sample app on one Redis', () => {
   });
 
   it('store nothing that could be used: no private key, no token, in a dump of Redis', async () => {
-    const alice = await tokenOf(first, 'alice');
+    const { access_token: alice, refresh_token: refreshToken } = await logIn(first, 'alice');
     const names = (await redis.command('KEYS', '*')) as string[];
-    // Beside the ring only what the storage writes to see that it can.
-    expect(names.filter((name) => !name.startsWith('ledger:probe:'))).toEqual(['ledger:{keyring}']);
+    // Beside the ring and the sessions only what the storage writes to see that it can.
+    const KNOWN = /^ledger:(?:\{keyring\}$|probe:|sessions:\{[\w-]{22}\}$|session:\{[\w-]{22}\}:)/;
+    expect(names.filter((name) => !KNOWN.test(name) && name !== 'ledger:{revocations}')).toEqual(
+      [],
+    );
+    for (const name of names.filter((key) => key.startsWith('ledger:session:'))) {
+      const session = String(await redis.command('HGETALL', name));
+      expect(session).not.toContain('alice');
+      for (const secret of [alice, refreshToken]) {
+        for (let at = 4; at + 16 <= secret.length; at += 8) {
+          expect(session).not.toContain(secret.slice(at, at + 16));
+        }
+      }
+    }
     const ring = String(await redis.command('HGET', 'ledger:{keyring}', 'ring'));
     expect(ring.split('.')).toHaveLength(5);
     expect(ring).not.toContain(alice.split('.')[2]);
