@@ -209,9 +209,8 @@ async function readProtector(
     }
     return new KeyProtector([await keyEncryptionKey(randomBytes(32))]);
   }
-  const keys = (await readEncryptionKeys(reader, path)).map((bytes) =>
-    bytes === null ? null : keyEncryptionKey(bytes),
-  );
+  const bytes = await readEncryptionKeys(reader, path);
+  const keys = bytes.map(async (key) => (key === null ? null : keyEncryptionKey(key)));
   return new KeyProtector(await Promise.all(keys));
 }
 

@@ -42,12 +42,14 @@ afterAll(() => {
 describe('the tarball', () => {
   function files(): readonly string[] {
     const folder = join(folderOf(12), ...PACKAGE);
-    return readdirSync(folder, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
-      .map((path) => path.split(sep).join('/'))
-      // What npm put beside it: its own versions of packages that the application has others of.
-      .filter((path) => !path.startsWith('node_modules/'));
+    return (
+      readdirSync(folder, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
+        .map((path) => path.split(sep).join('/'))
+        // What npm put beside it: its own versions of packages that the application has others of.
+        .filter((path) => !path.startsWith('node_modules/'))
+    );
   }
 
   it('holds dist and documents, and nothing else (STYLE 21)', () => {
