@@ -142,7 +142,18 @@ function specifierOf(node: ts.Node): string | undefined {
   return undefined;
 }
 
+/** Every rule asks for every module: by path, as long as the text is the same. */
+const parsed = new Map<string, SourceModule>();
+
 function parse(path: string, text: string): SourceModule {
+  const known = parsed.get(path);
+  if (known?.ast.text === text) return known;
+  const module = read(path, text);
+  parsed.set(path, module);
+  return module;
+}
+
+function read(path: string, text: string): SourceModule {
   const ast = ts.createSourceFile(path, text, ts.ScriptTarget.ES2023, true);
   const imports: Import[] = [];
   walk(ast, (node) => {

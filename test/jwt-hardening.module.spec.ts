@@ -208,7 +208,14 @@ describe('options that are wrong', () => {
 });
 
 describe('extras', () => {
-  const off = { revocationPath: null, introspectionPath: null, statusListPath: null };
+  const off = {
+    revocationPath: null,
+    introspectionPath: null,
+    authorizationPath: null,
+    tokenPath: null,
+    metadataPath: null,
+    statusListPath: null,
+  };
   it.each([
     [{}, { ...off, isGlobal: true, guard: 'global', jwksPath: '/.well-known/jwks.json' }],
     [

@@ -23,8 +23,8 @@ import { Tab } from './client-tabs.js';
 
 const ACCESS_TTL = Number(process.env['CLIENT_ACCESS_TTL'] ?? 2);
 const GRACE = 3_000;
-/** Twelve lives of a token: three hours with tokens of fifteen minutes. */
-const RUN_FOR = Number(process.env['CLIENT_MINUTES'] ?? (12 * ACCESS_TTL) / 60) * 60_000;
+/** Seven lives of a token: with tokens of fifteen minutes, more than an hour. */
+const RUN_FOR = Number(process.env['CLIENT_MINUTES'] ?? (7 * ACCESS_TTL) / 60) * 60_000;
 const TRANSPORTS = ['cookie', 'body'] as const;
 
 /** The sample app as `npm start` runs it, unless one runs already. */
