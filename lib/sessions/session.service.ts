@@ -54,7 +54,7 @@ import {
 import { sessionOwner } from './session-owner.js';
 import type { SessionSeals } from './session-seals.js';
 import type { RotationVerdict, SessionKey, SessionRecord, SessionStore } from './session-store.js';
-import { tokenPair } from './token-pair.js';
+import { type Preparing, tokenPair } from './token-pair.js';
 
 /** The part of the configuration that sessions need. Lengths in milliseconds. */
 export interface SessionsConfig {
@@ -202,7 +202,7 @@ export class SessionService {
       return this.#refused.refuseAtOnce(store, token, { presented: shown, found });
     }
     const { session, at: askedAt } = found;
-    const grant = this.#open(token, session);
+    const grant = this.#checked(() => openGrant(this.#config.seals, token, session));
     if ((refresh.carrier ?? grant.carrier) !== grant.carrier) {
       const detail = 'it travels in the other way';
       throw this.#refused.rejected(new SessionError('ERR_SESSION_UNKNOWN', detail));
@@ -291,23 +291,21 @@ export class SessionService {
     const claims = await this.#refused.judged(facts.sessionId, () =>
       renewed(grant.claims, this.#config.entitlements, this.#now()),
     );
-    return this.#prepare(this.#narrowed(claims, scope), standing, {
-      csrfToken: grant.carrier === 'cookie' ? csrfTokenOf(token) : undefined,
-      endsAt: Math.min(session.absoluteExpiresAt, clock.now() + session.idleFor),
-    });
+    return this.#prepare(
+      this.#checked(() => narrowed(claims, scope)),
+      standing,
+      {
+        claimsFrom: this.#config.entitlements === null ? 'grant' : 'caller',
+        csrfToken: grant.carrier === 'cookie' ? csrfTokenOf(token) : undefined,
+        endsAt: Math.min(session.absoluteExpiresAt, clock.now() + session.idleFor),
+      },
+    );
   }
 
-  #open(token: RefreshToken, session: SessionRecord): SessionGrant {
+  /** Says so when a step refuses. */
+  #checked<T>(step: () => T): T {
     try {
-      return openGrant(this.#config.seals, token, session);
-    } catch (error) {
-      throw error instanceof SessionError ? this.#refused.rejected(error) : error;
-    }
-  }
-
-  #narrowed(claims: TokenClaims, scope: SessionRefresh['scope']): TokenClaims {
-    try {
-      return narrowed(claims, scope);
+      return step();
     } catch (error) {
       throw error instanceof SessionError ? this.#refused.rejected(error) : error;
     }
@@ -370,7 +368,7 @@ export class SessionService {
   async #prepare(
     claims: TokenClaims,
     standing: StandingClaims,
-    { csrfToken, endsAt }: { readonly csrfToken: string | undefined; readonly endsAt: number },
+    { csrfToken, endsAt, claimsFrom = 'caller' }: Preparing,
   ): Promise<PreparedToken> {
     const { tokens, clock } = this.#surroundings;
     const remaining = Math.floor((endsAt - clock.now()) / 1000);
@@ -379,7 +377,7 @@ export class SessionService {
     const csrf = csrfToken === undefined ? {} : { csrf: csrfDigest(csrfToken) };
     // No access token outlives its session.
     const ttl = remaining < this.#config.accessTtl ? { ttl: `${remaining}s` as const } : {};
-    const prepared = await tokens.prepare(claims, { ...standing, ...csrf }, ttl);
+    const prepared = await tokens.prepare(claims, { ...standing, ...csrf }, { ...ttl, claimsFrom });
     if (csrfToken !== undefined) expectCookieRoom(prepared.signed.token);
     return prepared;
   }

@@ -1,6 +1,13 @@
-import type { PreparedToken } from '../tokens/token-signer.js';
+import type { PreparedToken, PrepareOptions } from '../tokens/token-signer.js';
 import { csrfTokenOf, type RefreshToken, writeRefreshToken } from './refresh-token.js';
 import type { Carrier, TokenPair } from './session.js';
+
+/** How an access token of a session is made. */
+export interface Preparing extends Pick<PrepareOptions, 'claimsFrom'> {
+  readonly csrfToken: string | undefined;
+  /** Milliseconds since the epoch: when the session ends unless it is used. */
+  readonly endsAt: number;
+}
 
 /**
  * What a client gets for a login or a refresh.

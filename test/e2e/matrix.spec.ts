@@ -82,12 +82,22 @@ const platforms: readonly Platform[] = runtimes.flatMap((runtime) =>
   ),
 );
 
+/**
+ * On the first Node everything, on the others each pair of Nest and format on one adapter, in turn:
+ * every two of the four meet. `MATRIX=full` plays all of them.
+ */
+function isPlayed(index: number, column: number): boolean {
+  const row = Math.floor(index / 4);
+  return process.env['MATRIX'] === 'full' || row === 0 || (row + index + column) % 2 === 0;
+}
+
 const combinations: readonly Combination[] = platforms.flatMap((platform, index) =>
-  ADAPTERS.map((adapter, column) => {
+  ADAPTERS.flatMap((adapter, column) => {
+    if (!isPlayed(index, column)) return [];
     // Three runtimes and two adapters: each pair of Nest and format meets all six ways.
     const row = Math.floor(index / 4);
     const way = (row + (index % 4) + column * 3) % WAYS.length;
-    return { ...platform, adapter, configured: WAYS[way] ?? 'forRoot' };
+    return [{ ...platform, adapter, configured: WAYS[way] ?? 'forRoot' }];
   }),
 );
 
