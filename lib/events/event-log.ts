@@ -29,6 +29,11 @@ export class EventLog implements OnModuleDestroy {
       case 'refresh.rejected':
       case 'session.unnotified':
       case 'access.denied':
+      case 'binding.mismatched':
+      case 'proof.replayed':
+      case 'proof.limited':
+      case 'proof.rejected':
+      case 'confirmation.rejected':
       case 'key.compromised':
       case 'key.restored':
       case 'key.undestroyed':

@@ -4,6 +4,7 @@ import { Observable } from 'rxjs';
 import type {
   AccessErrorCode,
   KeyErrorCode,
+  ProofErrorCode,
   SessionErrorCode,
   StoreErrorCode,
   TokenErrorCode,
@@ -26,6 +27,12 @@ interface IssuerEventFields {
 interface SessionEventFields {
   /** The `sid` of its tokens; no credential. */
   readonly sessionId: string;
+}
+
+interface SenderEventFields {
+  readonly sessionId?: string;
+  /** Of the access token, where one was shown. */
+  readonly jti?: string;
 }
 
 interface RefusalFields {
@@ -158,6 +165,40 @@ export interface SecurityEventFields {
     readonly code: SessionErrorCode;
     readonly detail: string;
   };
+  /**
+   * The sender of a token looks another way than before, and passes. `signals` names what changed,
+   * `score` says how much that is.
+   */
+  'binding.drifted': SenderEventFields & {
+    readonly signals: readonly string[];
+    readonly score: number;
+    readonly response: 'pass' | 'note';
+  };
+  /** Somebody else seems to have the token. */
+  'binding.mismatched': SenderEventFields & {
+    readonly kind: 'dpop' | 'mtls' | 'cookie' | 'fingerprint' | 'address';
+    readonly response: 'note' | 'stepUp' | 'refuse';
+  };
+  /** A DPoP proof that was used before came again. `thumbprint` is that of its key (RFC 7638). */
+  'proof.replayed': { readonly thumbprint: string };
+  /** A key makes more proofs than `binding.dpop.perMinute`. */
+  'proof.limited': { readonly thumbprint: string };
+  'proof.rejected': RefusalFields & { readonly code: ProofErrorCode };
+  /** A route asked for fresher or stronger authentication, or for a confirmation. */
+  'stepUp.asked': RefusalFields;
+  /** The user authenticated anew: one session took the place of another. */
+  'stepUp.passed': SessionEventFields & { readonly replaced: string | null };
+  'confirmation.issued': {
+    readonly sessionId?: string;
+    readonly jti: string;
+    readonly action: string;
+  };
+  'confirmation.used': {
+    readonly sessionId?: string;
+    readonly jti: string;
+    readonly action: string;
+  };
+  'confirmation.rejected': { readonly action: string; readonly detail: string };
   'access.denied': RefusalFields & { readonly code: AccessErrorCode | 'ERR_UNEXPECTED' };
 }
 

@@ -22,7 +22,10 @@ export type TokenErrorCode =
   | 'ERR_TOKEN_EXPIRED'
   | 'ERR_TOKEN_NOT_YET_VALID'
   | 'ERR_TOKEN_LIFETIME'
+  /** It is bound to another sender, or to a proof that cannot be checked here. */
   | 'ERR_TOKEN_BINDING'
+  /** It is encrypted and cannot be decrypted here, or should be and is not. */
+  | 'ERR_TOKEN_ENCRYPTION'
   | 'ERR_TOKEN_REVOKED'
   /** The `SubjectDirectory` does not know the subject, has disabled it, or raised its version. */
   | 'ERR_TOKEN_SUBJECT';
@@ -81,7 +84,32 @@ export type SessionErrorCode =
   /** The application no longer lets its subject in. */
   | 'ERR_SESSION_SUBJECT'
   /** More scope was asked for than the session has. */
-  | 'ERR_SESSION_SCOPE';
+  | 'ERR_SESSION_SCOPE'
+  /** It looks as if somebody else presents the token; the session stays. */
+  | 'ERR_SESSION_SENDER';
+
+/** Why what a sender proves itself with was refused (RFC 9449 §4.3, RFC 8705). */
+export type ProofErrorCode =
+  /** A proof is needed and there is none. */
+  | 'ERR_PROOF_MISSING'
+  | 'ERR_PROOF_FORMAT'
+  | 'ERR_PROOF_ALGORITHM'
+  | 'ERR_PROOF_KEY'
+  | 'ERR_PROOF_SIGNATURE'
+  /** `htm` */
+  | 'ERR_PROOF_METHOD'
+  /** `htu` */
+  | 'ERR_PROOF_URL'
+  /** `iat` */
+  | 'ERR_PROOF_TIME'
+  /** There is none, or it is over: the answer brings another one. */
+  | 'ERR_PROOF_NONCE'
+  /** `ath` */
+  | 'ERR_PROOF_TOKEN'
+  | 'ERR_PROOF_REPLAYED'
+  /** Too many proofs by one key. */
+  | 'ERR_PROOF_LIMITED'
+  | 'ERR_PROOF_CERTIFICATE';
 
 /** Why an incident is not over. */
 export type IncidentErrorCode =
@@ -108,6 +136,8 @@ export type AccessErrorCode =
   /** It came over http, where https is required. */
   | 'ERR_ACCESS_INSECURE'
   | 'ERR_ACCESS_DENIED'
+  /** The user has to authenticate anew, more strongly, or confirm this one action (RFC 9470). */
+  | 'ERR_ACCESS_STEP_UP'
   | 'ERR_ACCESS_POLICY_FAILED'
   | 'ERR_ACCESS_UNSUPPORTED_CONTEXT'
   | 'ERR_ACCESS_UNKNOWN_HANDLER'
@@ -122,6 +152,7 @@ export type ErrorCode =
   | KeyErrorCode
   | RevocationErrorCode
   | SessionErrorCode
+  | ProofErrorCode
   | IncidentErrorCode
   | StoreErrorCode
   | AccessErrorCode
@@ -167,6 +198,23 @@ export class SessionError extends CodedError<SessionErrorCode> {
   }
 }
 
+/** A proof was refused. Every refusal has the same message; `code` and `detail` are for the log. */
+export class ProofError extends CodedError<ProofErrorCode> {
+  readonly detail: string;
+  /** What the next proof is to say in `nonce`, if the client needs one. */
+  readonly nonce: string | undefined;
+
+  constructor(
+    code: ProofErrorCode,
+    detail: string,
+    options: ErrorOptions & { readonly nonce?: string | undefined } = {},
+  ) {
+    super(code, 'The proof was refused.', options);
+    this.detail = detail;
+    this.nonce = options.nonce;
+  }
+}
+
 /** A store failed; names what it was asked to do, never what it holds. */
 export class StoreError extends CodedError<StoreErrorCode> {}
 
@@ -184,6 +232,26 @@ export class AccessError extends CodedError<AccessErrorCode> {
     super(code, 'The request was refused.', options);
     this.detail = detail;
     this.requiredScope = options.requiredScope;
+  }
+}
+
+/** What would be enough (RFC 9470 §3). */
+export interface StepUpChallenge {
+  /** Seconds since the user authenticated, at most. */
+  readonly maxAge?: number;
+  /** Any of these, the preferred first. */
+  readonly acrValues?: readonly string[];
+  /** What has to be confirmed. */
+  readonly action?: string;
+}
+
+/** The token is right, and not enough for this. */
+export class StepUpRequired extends AccessError {
+  constructor(
+    readonly challenge: StepUpChallenge,
+    detail: string,
+  ) {
+    super('ERR_ACCESS_STEP_UP', detail);
   }
 }
 
@@ -213,6 +281,7 @@ export type JwtHardeningError =
   | KeyError
   | RevocationError
   | SessionError
+  | ProofError
   | StoreError
   | AccessError
   | ConfigError;

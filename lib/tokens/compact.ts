@@ -1,4 +1,4 @@
-import { isCanonicalBase64url } from '../kernel/base64url.js';
+import { type CompactText, splitCompact } from '../kernel/compact-text.js';
 import { TokenError } from '../kernel/errors.js';
 import { type JsonObject, parseStrictJson } from '../kernel/strict-json.js';
 
@@ -12,14 +12,8 @@ export const MAX_TOKEN_LENGTH = 8192;
 /** Longest header part, in characters. */
 const MAX_HEADER_LENGTH = 2048;
 
-/** The parts of a token that is well formed as text. Nothing is decoded or believed yet. */
-export interface CompactToken {
-  readonly header: string;
-  readonly payload: string;
-  readonly signature: string;
-  /** The bytes the signature covers, as text: header and payload with the dot between. */
-  readonly signingInput: string;
-}
+/** A token that is well formed as text. */
+export type CompactToken = CompactText;
 
 /** A JOSE header whose members are all understood. */
 export interface JoseHeader {
@@ -27,9 +21,6 @@ export interface JoseHeader {
   readonly kid: string | undefined;
   readonly typ: string | undefined;
 }
-
-// An empty payload is well formed (RFC 7515 allows it); an empty signature never is.
-const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+$/;
 
 /**
  * Members that name a key, a key's place, or another encoding. Trusting them is CVE-2018-0114 and
@@ -64,24 +55,10 @@ const NESTED = /^(?:application\/)?jwt$/i;
  * @throws TokenError `ERR_TOKEN_TOO_LARGE`, `ERR_TOKEN_FORMAT`
  */
 export function readCompact(token: string): CompactToken {
-  if (token.length > MAX_TOKEN_LENGTH) {
-    throw new TokenError('ERR_TOKEN_TOO_LARGE', 'the token is too long');
-  }
-  if (!COMPACT.test(token)) {
-    throw new TokenError('ERR_TOKEN_FORMAT', 'the token is not three base64url parts');
-  }
-  const afterHeader = token.indexOf('.');
-  const afterPayload = token.lastIndexOf('.');
-  if (afterHeader > MAX_HEADER_LENGTH) {
-    throw new TokenError('ERR_TOKEN_TOO_LARGE', 'the header is too long');
-  }
-  const header = token.slice(0, afterHeader);
-  const payload = token.slice(afterHeader + 1, afterPayload);
-  const signature = token.slice(afterPayload + 1);
-  if (![header, payload, signature].every(isCanonicalBase64url)) {
-    throw new TokenError('ERR_TOKEN_FORMAT', 'a part is not canonical base64url');
-  }
-  return { header, payload, signature, signingInput: token.slice(0, afterPayload) };
+  const read = splitCompact(token, { whole: MAX_TOKEN_LENGTH, header: MAX_HEADER_LENGTH });
+  if (typeof read !== 'string') return read;
+  const code = read.endsWith('too long') ? 'ERR_TOKEN_TOO_LARGE' : 'ERR_TOKEN_FORMAT';
+  throw new TokenError(code, `the token: ${read}`);
 }
 
 /**

@@ -235,6 +235,64 @@ const ROWS: {
     level: 'warn',
     text: 'refresh.rejected code=ERR_SESSION_UNKNOWN detail="no such session"',
   },
+  'binding.drifted': {
+    event: {
+      at,
+      type: 'binding.drifted',
+      sessionId: 's-1',
+      jti: 'jti-1',
+      signals: ['userAgentVersion'],
+      score: 10,
+      response: 'note',
+    },
+    level: 'log',
+    text: 'binding.drifted sessionId=s-1 jti=jti-1 signals=userAgentVersion score=10 response=note',
+  },
+  'binding.mismatched': {
+    event: { at, type: 'binding.mismatched', jti: 'jti-1', kind: 'dpop', response: 'refuse' },
+    level: 'warn',
+    text: 'binding.mismatched jti=jti-1 kind=dpop response=refuse',
+  },
+  'proof.replayed': {
+    event: { at, type: 'proof.replayed', thumbprint: 'jkt-1' },
+    level: 'warn',
+    text: 'proof.replayed thumbprint=jkt-1',
+  },
+  'proof.limited': {
+    event: { at, type: 'proof.limited', thumbprint: 'jkt-1' },
+    level: 'warn',
+    text: 'proof.limited thumbprint=jkt-1',
+  },
+  'proof.rejected': {
+    event: { at, type: 'proof.rejected', code: 'ERR_PROOF_TIME', detail: 'iat is too old' },
+    level: 'warn',
+    text: 'proof.rejected code=ERR_PROOF_TIME detail="iat is too old"',
+  },
+  'stepUp.asked': {
+    event: { at, type: 'stepUp.asked', handler: 'A.b', detail: 'too long ago' },
+    level: 'log',
+    text: 'stepUp.asked handler=A.b detail="too long ago"',
+  },
+  'stepUp.passed': {
+    event: { at, type: 'stepUp.passed', sessionId: 's-2', replaced: 's-1' },
+    level: 'log',
+    text: 'stepUp.passed sessionId=s-2 replaced=s-1',
+  },
+  'confirmation.issued': {
+    event: { at, type: 'confirmation.issued', sessionId: 's-1', jti: 'jti-1', action: 'close' },
+    level: 'log',
+    text: 'confirmation.issued sessionId=s-1 jti=jti-1 action=close',
+  },
+  'confirmation.used': {
+    event: { at, type: 'confirmation.used', sessionId: 's-1', jti: 'jti-1', action: 'close' },
+    level: 'log',
+    text: 'confirmation.used sessionId=s-1 jti=jti-1 action=close',
+  },
+  'confirmation.rejected': {
+    event: { at, type: 'confirmation.rejected', action: 'close', detail: 'used before' },
+    level: 'warn',
+    text: 'confirmation.rejected action=close detail="used before"',
+  },
   'access.denied': {
     event: { at, type: 'access.denied', detail: 'a policy', code: 'ERR_ACCESS_DENIED' },
     level: 'warn',
