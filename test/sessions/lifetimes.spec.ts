@@ -1,9 +1,11 @@
+import { StoreError } from '../../lib/kernel/errors.js';
 import {
   atOnce,
   closeRooms,
   DAY,
   HOUR,
   openRoom,
+  ownerOf,
   SECOND,
   type SessionRoom,
 } from './session-room.js';
@@ -82,6 +84,54 @@ describe('the idle lifetime', () => {
     room.clock.advance(14 * DAY);
     for (const pair of [r1, r2]) expect(await room.refreshed(pair)).toBe('ERR_SESSION_UNKNOWN');
     expect(room.said('refresh.reused')).toEqual([]);
+  });
+});
+
+describe('an access token', () => {
+  it.each(['session', 'service'] as const)(
+    'lives no longer than its session does unused, by the word of the %s',
+    async (whose) => {
+      const lengths = { idleFor: '1m', absoluteFor: '1h' } as const;
+      room = await openRoom(whose === 'service' ? { sessions: lengths } : {});
+      const r1 = await room.start(whose === 'session' ? lengths : {});
+      room.clock.advance(59 * SECOND);
+      const r2 = await room.refresh(r1);
+      for (const pair of [r1, r2]) expect(pair.expiresIn).toBe(60);
+      const { claims } = await room.tokens.verify(r2.accessToken);
+      expect(claims.exp).toBe(room.clock.seconds() + 60);
+    },
+  );
+
+  it('lives its own time where its session lasts longer', async () => {
+    const r1 = await room.start({ idleFor: '16m' });
+    const r2 = await room.refresh(r1);
+    for (const pair of [r1, r2]) expect(pair.expiresIn).toBe(900);
+  });
+});
+
+describe('a start that takes long', () => {
+  it.each(['before', 'after'] as const)(
+    'is none, and leaves no session: more than a minute, %s it is stored',
+    async (when) => {
+      room.store.once(when, 'create', () => room.clock.advance(60 * SECOND + 1));
+      const refused = room.start();
+      await expect(refused).rejects.toThrow(StoreError);
+      await expect(refused).rejects.toMatchObject({ code: 'ERR_STORE_UNAVAILABLE' });
+      expect(await room.store.list(ownerOf('alice'))).toEqual([]);
+      for (const type of ['session.started', 'token.issued'] as const) {
+        expect(room.said(type)).toEqual([]);
+      }
+    },
+  );
+
+  it('is one up to a minute, and can be repeated when it was not', async () => {
+    room.store.once('after', 'create', () => room.clock.advance(60 * SECOND));
+    expect(await room.verdict(await room.start())).toBe('accepted');
+    room.store.once('after', 'create', () => room.clock.advance(61 * SECOND));
+    await expect(room.start()).rejects.toThrow(StoreError);
+    const pair = await room.start();
+    expect(await room.refreshed(pair)).toBe('accepted');
+    expect(await room.sessions.list('alice')).toHaveLength(2);
   });
 });
 

@@ -387,6 +387,13 @@ describe.each(ADAPTERS)('with other settings, on %s', (adapter) => {
     expect(cookies.readRefreshToken(request)).toBeUndefined();
     expect(() => cookies.write({}, PAIR)).toThrow(TypeError);
     expect(() => cookies.clear({})).not.toThrow();
+    // The login it is asked for would go on with a pair that no cookie is there for.
+    const own = { origin: 'http://a.example', host: 'a.example', 'sec-fetch-site': 'same-origin' };
+    for (const headers of [own, { ...own, origin: 'https://evil.example' }, {}]) {
+      const check = (): void => cookies.assertSameOrigin({ headers, method: 'POST' });
+      expect(check).toThrow(new TypeError('transport.cookies is not set'));
+      expect(check).toThrow(TypeError);
+    }
     await app.close();
   });
 });
