@@ -45,6 +45,17 @@ describe('keys.encryptionKeys', () => {
     await expect(resolve({ storage: shared(), keys })).resolves.toHaveProperty('keys');
   });
 
+  it('may be given where a signing key is configured: sessions are sealed under them', async () => {
+    for (const encryptionKeys of [newKey(), [newKey(), newKey()], [newKey(), null]]) {
+      const keys = { signingKey: await newPrivateJwk(), encryptionKeys };
+      for (const storage of [shared(), memoryStorage()]) {
+        expect((await resolve({ storage, keys })).keys.protector.isClear).toBe(false);
+      }
+    }
+    const keys = { signingKey: await newPrivateJwk(), encryptionKeys: 'short' };
+    expect(await pathsOf(resolve({ keys }))).toEqual(['keys.encryptionKeys']);
+  });
+
   const GOOD = newKey();
   it.each<[rule: string, value: unknown, problem: RegExp]>([
     ['of 31 bytes', randomBytes(31).toString('base64url'), /no such key/],
