@@ -9,6 +9,7 @@ import type { OnStale as StaleChoice } from '../kernel/outage.js';
 import { isIdentifier, isScopeToken } from '../tokens/claims.js';
 import type { VerifiedToken } from '../tokens/verified-token.js';
 import { currentToken } from './current-token.js';
+import { readRequirement, type StepUpDemand, type StepUpRequirement } from './step-up-demand.js';
 
 /**
  * What a route demands, said at the class, at the method, or at both: every level must hold, and
@@ -26,8 +27,21 @@ export interface PolicyInput {
 /** Decides by claims and request. Throwing, or anything but `true`, refuses. */
 export type PolicyFunction = (input: PolicyInput) => boolean | Promise<boolean>;
 
+/** What a token can be bound to: a key, a client certificate, the sender cookie, its sender's look. */
+export type BoundKind = 'dpop' | 'mtls' | 'cookie' | 'fingerprint';
+
+const BOUND_KINDS: readonly unknown[] = [
+  'dpop',
+  'mtls',
+  'cookie',
+  'fingerprint',
+] satisfies BoundKind[];
+
 /** One demand of one decorator. */
 export type Demand =
+  | StepUpDemand
+  | { readonly kind: 'bound'; readonly any: readonly BoundKind[] }
+  | { readonly kind: 'duringStepUp' }
   | { readonly kind: 'public' }
   | { readonly kind: 'scopes'; readonly all: readonly string[] }
   | { readonly kind: 'anyScope'; readonly any: readonly string[] }
@@ -73,6 +87,30 @@ export function Permissions(...all: Names): ClassDecorator & MethodDecorator {
 export function Policy(allows: PolicyFunction): ClassDecorator & MethodDecorator {
   if (typeof allows !== 'function') throw new TypeError('@Policy takes a function');
   return addDemand({ kind: 'policy', allows });
+}
+
+/**
+ * The user must have authenticated as recently, as strongly or by the methods said here, or have
+ * confirmed the `action` for this very request. Otherwise the answer is the challenge of RFC 9470 §3.
+ * A token that does not say when or how does not meet it. Repeated, all of them must hold.
+ */
+export function RequireStepUp(requirement: StepUpRequirement): ClassDecorator & MethodDecorator {
+  return addDemand(readRequirement(requirement));
+}
+
+/** The token must be bound to at least one of these, and the request have proven it. */
+export function Bound(
+  ...any: readonly [BoundKind, ...BoundKind[]]
+): ClassDecorator & MethodDecorator {
+  return addDemand({ kind: 'bound', any: checkNames('@Bound', any, isBoundKind) });
+}
+
+/**
+ * The route where users step up, or log out: a sender who looks so different that a step-up is asked
+ * for gets through to it. One who looks so different as to be refused does not.
+ */
+export function DuringStepUp(): ClassDecorator & MethodDecorator {
+  return addDemand({ kind: 'duringStepUp' });
 }
 
 /**
@@ -151,11 +189,15 @@ function write(demand: Demand, target: object, method?: string): void {
   else Reflect.defineMetadata(DEMANDS, demands, target, method);
 }
 
-function checkNames(
+function isBoundKind(value: unknown): value is BoundKind {
+  return BOUND_KINDS.includes(value);
+}
+
+function checkNames<Name extends string>(
   decorator: string,
-  names: readonly string[],
+  names: readonly Name[],
   isName: (value: unknown) => boolean,
-): readonly string[] {
+): readonly Name[] {
   // An empty list would demand nothing and read as if it did.
   if (names.length === 0) throw new TypeError(`${decorator} takes at least one name`);
   if (!names.every(isName)) throw new TypeError(`${decorator} was given a malformed name`);

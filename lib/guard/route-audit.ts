@@ -5,7 +5,8 @@ import { ConfigError, type ConfigProblem } from '../kernel/errors.js';
 import { AuthGuard } from './auth.guard.js';
 import { type Demand, demandsOfMethod } from './decorators.js';
 import { type DiscoveredHandler, discoverHandlers } from './handlers.js';
-import { demandsOf, prototypesOf } from './route-policy.js';
+import { demandsOf, isRelief, prototypesOf } from './route-policy.js';
+import { acrForAll, describeStepUp, isAskedBy } from './step-up-demand.js';
 
 /**
  * Lists every handler with what it demands while the application starts, and stops the start when
@@ -23,8 +24,8 @@ export interface AuditedRoute {
   /** `Controller.method` */
   readonly handler: string;
   /**
-   * Such as `public`, `token`, `scopes(accounts:read)`; `refused` where no call gets through, and
-   * `unguarded` where no guard stands.
+   * Such as `public`, `token`, `scopes(accounts:read)`, `stepUp(max 5m)`; `refused` where no call
+   * gets through, and `unguarded` where no guard stands.
    */
   readonly demands: readonly string[];
 }
@@ -141,12 +142,42 @@ function contradictions({ type, name }: DiscoveredHandler): readonly ConfigProbl
       fix: 'Remove @Public(), or the other decorators on the method, its class and what they extend',
     });
   }
+  problems.push(...stepUpContradictions(path, demands));
   const lost = demandsLostByOverriding(type, name);
   if (lost.length > 0) {
     problems.push({
       path,
       problem: `it overrides a method that demands ${describe(lost).join(' and ')} and does not say so itself`,
       fix: 'Repeat the decorator on the overriding method, or remove it from the overridden one',
+    });
+  }
+  return problems;
+}
+
+/** Demands that no request can meet, or that nobody could who is to step up. */
+function stepUpContradictions(path: string, demands: readonly Demand[]): readonly ConfigProblem[] {
+  const stepUps = demands.filter((demand) => demand.kind === 'stepUp');
+  const problems: ConfigProblem[] = [];
+  if (stepUps.length > 0 && demands.some(({ kind }) => kind === 'duringStepUp')) {
+    problems.push({
+      path,
+      problem: `it is @DuringStepUp() and also demands ${describe(stepUps).join(' and ')}`,
+      fix: 'Remove @RequireStepUp() from where users step up, or @DuringStepUp() from where they do not',
+    });
+  }
+  if (acrForAll(stepUps)?.length === 0) {
+    problems.push({
+      path,
+      problem: 'no value of acr meets all that it demands',
+      fix: 'Name the same value wherever @RequireStepUp() stands, at the class and at the method',
+    });
+  }
+  const actions = new Set(stepUps.flatMap(({ action }) => action ?? []));
+  if (actions.size > 1) {
+    problems.push({
+      path,
+      problem: `it demands confirmations of ${[...actions].join(' and ')}, and a request brings one`,
+      fix: 'Leave one action, at the class or at the method',
     });
   }
   return problems;
@@ -161,14 +192,20 @@ function demandsLostByOverriding(type: Type, method: string): readonly Demand[] 
   const restated = demandsOfMethod(own, method);
   return overridden
     .flatMap((prototype) => demandsOfMethod(prototype, method))
-    .filter((demand) => !isPublic(demand) && !isRestated(demand, restated));
+    .filter((demand) => !isRelief(demand) && !isRestated(demand, restated));
 }
 
 /** Whether other demands, together, ask at least as much as this one. */
 function isRestated(demand: Demand, others: readonly Demand[]): boolean {
   switch (demand.kind) {
     case 'public':
+    case 'duringStepUp':
       return true;
+    case 'stepUp':
+      return isAskedBy(
+        demand,
+        others.filter((other) => other.kind === 'stepUp'),
+      );
     case 'policy':
       return others.some((other) => other.kind === 'policy' && other.allows === demand.allows);
     case 'onStale':
@@ -182,10 +219,12 @@ function isRestated(demand: Demand, others: readonly Demand[]): boolean {
     }
     case 'anyScope':
     case 'roles':
+    case 'bound': {
+      const any: readonly string[] = demand.any;
       return others.some(
-        (other) =>
-          other.kind === demand.kind && other.any.every((name) => demand.any.includes(name)),
+        (other) => other.kind === demand.kind && other.any.every((name) => any.includes(name)),
       );
+    }
   }
 }
 
@@ -198,7 +237,10 @@ function describe(demands: readonly Demand[]): readonly string[] {
   const texts = demands.map((demand) => {
     switch (demand.kind) {
       case 'public':
-        return 'public';
+      case 'duringStepUp':
+        return demand.kind;
+      case 'stepUp':
+        return describeStepUp(demand);
       case 'policy':
         return `policy(${demand.allows.name === '' ? 'function' : demand.allows.name})`;
       case 'onStale':
@@ -208,6 +250,7 @@ function describe(demands: readonly Demand[]): readonly string[] {
         return `${demand.kind}(${demand.all.join(', ')})`;
       case 'anyScope':
       case 'roles':
+      case 'bound':
         return `${demand.kind}(${demand.any.join(' | ')})`;
     }
   });

@@ -1,8 +1,9 @@
 import type { ExecutionContext, Type } from '@nestjs/common';
 
-import { AccessError } from '../kernel/errors.js';
+import { AccessError, StepUpRequired } from '../kernel/errors.js';
 import type { OnStale } from '../kernel/outage.js';
 import {
+  type BoundKind,
   type Demand,
   demandsOfClass,
   demandsOfFunction,
@@ -10,6 +11,7 @@ import {
   type PolicyFunction,
   type PolicyInput,
 } from './decorators.js';
+import { isFresh, reauthenticationFor, type StepUpDemand } from './step-up-demand.js';
 
 /**
  * What one route demands in the end: the demands of its class, of the classes that one extends, of
@@ -23,10 +25,19 @@ export interface RoutePolicy {
   readonly onStale: OnStale | undefined;
   /** The `scope` attribute of a challenge (RFC 6750 §3), when scopes are demanded. */
   readonly requiredScope: string | undefined;
+  /** Of each list, the token must be bound to at least one. */
+  readonly bound: readonly (readonly BoundKind[])[];
+  /** Whether a sender gets through who has to step up first. */
+  readonly duringStepUp: boolean;
+  /** What the user has to confirm, which is asked last of all: a confirmation is used up by it. */
+  readonly actions: readonly string[];
 }
 
 /** What is asked of the token. */
-type TokenDemand = Exclude<Demand, { kind: 'public' | 'onStale' }>;
+type TokenDemand = Exclude<Demand, { kind: 'public' | 'onStale' | 'bound' | 'duringStepUp' }>;
+
+/** What the claims alone decide. */
+type ClaimDemand = Exclude<TokenDemand, { kind: 'policy' } | StepUpDemand>;
 
 type Handler = ReturnType<ExecutionContext['getHandler']>;
 
@@ -45,15 +56,29 @@ export class RoutePolicies {
 
 /**
  * Answers whether a token meets a policy: at once, unless a policy function answers with a promise.
+ * What `bound` and `actions` ask is not judged here.
+ * @param now seconds since the epoch
  * @throws AccessError naming the demand that is not met
+ * @throws StepUpRequired if it would be met by a fresh or stronger authentication
  */
-export function authorize(policy: RoutePolicy, input: PolicyInput): true | Promise<true> {
+export function authorize(
+  policy: RoutePolicy,
+  input: PolicyInput,
+  now: number,
+): true | Promise<true> {
   const functions: PolicyFunction[] = [];
+  const stepUps: StepUpDemand[] = [];
   for (const demand of policy.demands) {
     if (demand.kind === 'policy') functions.push(demand.allows);
+    else if (demand.kind === 'stepUp') stepUps.push(demand);
     else if (!isMet(demand, input)) {
       throw denied(demand.kind, demand.kind === 'scopes' ? policy.requiredScope : undefined);
     }
+  }
+  // After those: nobody is to step up for what is denied to them all the same.
+  if (stepUps.some((demand) => !isFresh(demand, input.token, now))) {
+    const detail = 'the last authentication is too long ago, or not of the kind that is demanded';
+    throw new StepUpRequired(reauthenticationFor(stepUps), detail);
   }
   return functions.length === 0 ? true : askPolicies(functions, input);
 }
@@ -66,7 +91,7 @@ export function demandsOf(controller: Type, method: string): readonly Demand[] {
     demands.push(...demandsOfClass(prototype), ...demandsOfMethod(prototype, method));
   }
   return [...new Set(demands)].filter(
-    (demand) => demand.kind !== 'public' || isOwnPublic(controller, method, demand),
+    (demand) => !isRelief(demand) || isOwn(controller, method, demand),
   );
 }
 
@@ -79,11 +104,16 @@ export function* prototypesOf(controller: Type): Generator<object> {
   }
 }
 
+/** What takes away from the other demands instead of adding to them. */
+export function isRelief({ kind }: Demand): boolean {
+  return kind === 'public' || kind === 'duringStepUp';
+}
+
 /**
- * `@Public()` is no demand but the lack of one, so it is not inherited: it counts at the class that
- * is routed and at the method that runs, not at what they extend or override.
+ * `@Public()` and `@DuringStepUp()` are not inherited: they count at the class that is routed and at
+ * the method that runs, not at what these extend or override.
  */
-function isOwnPublic(controller: Type, method: string, demand: Demand): boolean {
+function isOwn(controller: Type, method: string, demand: Demand): boolean {
   const owner = [...prototypesOf(controller)].find((prototype) => Object.hasOwn(prototype, method));
   return (
     demandsOfClass(controller.prototype as object).includes(demand) ||
@@ -92,18 +122,30 @@ function isOwnPublic(controller: Type, method: string, demand: Demand): boolean 
 }
 
 function compile(controller: Type, handler: Handler): RoutePolicy {
-  // One function under two names owes what stands at either, and is public only if both are.
+  // One function under two names owes what stands at either, and is relieved only if both are.
   const byName = methodNames(controller, handler).map((name) => demandsOf(controller, name));
-  const all = [...new Set(byName.flat())].filter((demand) => demand.kind !== 'public');
-  const demands = all.filter((demand) => demand.kind !== 'onStale');
+  const all = [...new Set(byName.flat())].filter((demand) => !isRelief(demand));
+  const demands = all.filter(isOfToken);
   const scopes = demands.flatMap((demand) => (demand.kind === 'scopes' ? demand.all : []));
+  const actions = demands.flatMap((demand) =>
+    demand.kind === 'stepUp' ? (demand.action ?? []) : [],
+  );
+  const everyNameIs = (kind: Demand['kind']): boolean =>
+    byName.every((found) => found.some((demand) => demand.kind === kind));
   return {
     // A contradiction stops the start; should one get here, the demand wins.
-    isPublic: all.length === 0 && byName.every((found) => found.length > 0),
+    isPublic: all.length === 0 && everyNameIs('public') && !everyNameIs('duringStepUp'),
     demands,
     onStale: strictest(all),
     requiredScope: scopes.length === 0 ? undefined : [...new Set(scopes)].join(' '),
+    bound: all.flatMap((demand) => (demand.kind === 'bound' ? [demand.any] : [])),
+    duringStepUp: everyNameIs('duringStepUp'),
+    actions: [...new Set(actions)],
   };
+}
+
+function isOfToken(demand: Demand): demand is TokenDemand {
+  return !isRelief(demand) && demand.kind !== 'onStale' && demand.kind !== 'bound';
 }
 
 function strictest(demands: readonly Demand[]): OnStale | undefined {
@@ -123,7 +165,7 @@ function methodNames(controller: Type, handler: Handler): readonly string[] {
   throw new AccessError('ERR_ACCESS_UNKNOWN_HANDLER', 'the handler is not a method of its class');
 }
 
-function isMet(demand: Exclude<TokenDemand, { kind: 'policy' }>, input: PolicyInput): boolean {
+function isMet(demand: ClaimDemand, input: PolicyInput): boolean {
   const { scopes, roles, permissions } = input.token;
   switch (demand.kind) {
     case 'scopes':
