@@ -42,15 +42,35 @@ export function networkOf(address: IpAddress, bits: number): string {
 }
 
 function beginningOf([address, bits]: IpNetwork): string {
-  const kind = address.kind() === 'ipv4' ? ipaddr.IPv4 : ipaddr.IPv6;
-  return kind.networkAddressFromCIDR(`${address.toString()}/${bits}`).toString();
+  const bytes = address.toByteArray();
+  const kept = bytes.map((byte, index) => {
+    const free = Math.min(8, Math.max(0, (index + 1) * 8 - bits));
+    return byte & (0xff << free);
+  });
+  return ipaddr.fromByteArray(kept).toString();
 }
 
 function parse(text: string): IpAddress | undefined {
   // ipaddr.js also reads octal, hexadecimal and shortened IPv4, which are many forms of one address.
-  if (isIP(text) === 0) return undefined;
-  const [address = ''] = text.split('%');
-  return ipaddr.process(address);
+  switch (isIP(text)) {
+    case 4:
+      return new ipaddr.IPv4(text.split('.').map(Number));
+    case 6: {
+      const [address = ''] = text.split('%');
+      const read = ipaddr.IPv6.parse(address.replace(DOTTED_END, inGroups));
+      return read.isIPv4MappedAddress() ? read.toIPv4Address() : read;
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** ipaddr.js takes `::192.0.2.1` for the mapped address, `::c000:201` for another one (RFC 4291 §2.5.5). */
+const DOTTED_END = /\d+\.\d+\.\d+\.\d+$/;
+
+function inGroups(dotted: string): string {
+  const [a = 0, b = 0, c = 0, d = 0] = dotted.split('.').map(Number);
+  return `${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
 }
 
 function isMapped(text: string, address: IpAddress): boolean {

@@ -1,3 +1,4 @@
+import type { ForwardedHeader } from '../binding/forwarded-header.js';
 import { type IpNetwork, readIpNetwork } from '../binding/ip-address.js';
 import type { TransportConfig } from '../transport/transport-config.js';
 import type { OptionReader } from './option-reader.js';
@@ -16,14 +17,20 @@ const HOSTNAME = /^(?:[a-z0-9_.-]*[a-z0-9]|\[[0-9a-f:]+\])$/;
 export function readTransport(
   reader: OptionReader,
   { issuer, nodeEnv }: { readonly issuer: string; readonly nodeEnv: string | undefined },
-): TransportConfig {
-  reader.expectOnly('transport', ['cookies', 'origins', 'https', 'trustedProxies']);
+): TransportConfig & { readonly forwardedHeader: ForwardedHeader } {
+  const known = ['cookies', 'origins', 'https', 'trustedProxies', 'forwardedHeader'];
+  reader.expectOnly('transport', known);
   return Object.freeze({
     issuer,
     cookies: readCookies(reader),
     origins: readOrigins(reader),
     https: readHttps(reader, nodeEnv),
     trustedProxies: readTrustedProxies(reader),
+    forwardedHeader: reader.oneOf(
+      'transport.forwardedHeader',
+      ['X-Forwarded-For', 'Forwarded'],
+      'X-Forwarded-For',
+    ),
   });
 }
 

@@ -27,11 +27,19 @@ export interface TransportOptions {
 
   /**
    * The proxies in front of this service: addresses, networks (`'10.0.0.0/8'`), or `'loopback'` for
-   * this machine. Of these alone `X-Forwarded-Proto` and `X-Forwarded-For` are believed, so they must
-   * write both. Whoever else can connect from there can pretend to be any client, over https.
+   * this machine. They alone are believed of their clients' address and scheme, which they must write
+   * as `forwardedHeader` says. Whoever else can connect from there can pretend to be any client, over
+   * https.
    * @defaultValue `[]`: nobody
    */
   readonly trustedProxies?: readonly string[];
+
+  /**
+   * What the proxies of `trustedProxies` write: `X-Forwarded-For` and `X-Forwarded-Proto`, or both in
+   * `Forwarded` (RFC 7239). The other ones are never read, for they may come from the client.
+   * @defaultValue `'X-Forwarded-For'`
+   */
+  readonly forwardedHeader?: 'X-Forwarded-For' | 'Forwarded';
 }
 
 /** What may be chosen of the cookies. `__Host-`, `Secure` and `HttpOnly` may not. */

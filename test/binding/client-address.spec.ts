@@ -1,9 +1,13 @@
+import fc from 'fast-check';
+
 import {
+  addressBlockOf,
   ClientAddress,
   type ConnectedRequest,
   prefixOf,
   TrustedProxies,
 } from '../../lib/binding/client-address.js';
+import type { ForwardedHeader } from '../../lib/binding/forwarded-header.js';
 import { type IpNetwork, readIpNetwork } from '../../lib/binding/ip-address.js';
 
 const PROXIES = networks('10.0.0.0/8', '2001:db8:ffff::/48');
@@ -115,6 +119,89 @@ describe('ClientAddress', () => {
   });
 });
 
+describe('ClientAddress by Forwarded', () => {
+  const client = new ClientAddress(PROXIES, 'Forwarded');
+
+  function forwarded(header: string | undefined, others: ConnectedRequest['headers'] = {}) {
+    const headers = { forwarded: header, ...others };
+    return new Set(requestFrom(PROXY, headers).map((request) => client.addressOf(request)));
+  }
+
+  it.each([
+    ['what the proxy wrote', 'for=198.51.100.1;proto=https', '198.51.100.1'],
+    ['of several the last that is no proxy', 'for=1.1.1.1, for=198.51.100.1', '198.51.100.1'],
+    [
+      'past proxies of both families',
+      'for=198.51.100.1, for="[2001:db8:ffff::9]:80",for=10.0.0.9',
+      '198.51.100.1',
+    ],
+    ['behind quotes that never close', 'for="1.1.1.1, for=198.51.100.1', '198.51.100.1'],
+    ['the first, if all are ours', 'for=10.0.0.7, for=10.0.0.8', '10.0.0.7'],
+    ['the proxy, if it wrote nothing', undefined, PROXY],
+    ['the proxy, if it hides the client', 'for=_hidden', PROXY],
+    ['the proxy, if the client is unknown', 'for=1.1.1.1, for=unknown', PROXY],
+    ['the proxy, if another one hides it', 'for=1.1.1.1, for=_hidden, for=10.0.0.9', PROXY],
+    ['the proxy, if an element is empty', 'for=198.51.100.1,,for=10.0.0.9', PROXY],
+    ['the proxy, if an element has two', 'for=198.51.100.1;for=198.51.100.2', PROXY],
+    ['the proxy, if it wrote the other header', '198.51.100.1', PROXY],
+  ])('is %s', (_, header, address) => {
+    expect(forwarded(header)).toEqual(new Set([address]));
+  });
+
+  it.each([
+    [31, '198.51.100.1'],
+    [32, PROXY],
+  ])('goes past %d proxies at most', (proxies, address) => {
+    const header = ['for=198.51.100.1', ...Array<string>(proxies).fill('for=10.0.0.9')].join(', ');
+    expect(forwarded(header)).toEqual(new Set([address]));
+  });
+
+  it('does not read what other proxies write', () => {
+    expect(forwarded(undefined, { 'x-forwarded-for': '198.51.100.1' })).toEqual(new Set([PROXY]));
+    expect(forwarded('for=198.51.100.1', { 'x-forwarded-for': '198.51.100.2' })).toEqual(
+      new Set(['198.51.100.1']),
+    );
+  });
+
+  it('listens to nobody else', () => {
+    const found = requestFrom('203.0.113.7', { forwarded: 'for=198.51.100.1' });
+    expect(new Set(found.map((request) => client.addressOf(request)))).toEqual(
+      new Set(['203.0.113.7']),
+    );
+  });
+});
+
+describe('a connection that many requests come over', () => {
+  const HEADERS: readonly (readonly [ForwardedHeader, string, string])[] = [
+    ['X-Forwarded-For', '198.51.100.1', '198.51.100.2'],
+    ['Forwarded', 'for=198.51.100.1', 'for=198.51.100.2'],
+  ];
+
+  it.each(HEADERS)('tells clients behind one proxy apart by %s', (name, one, other) => {
+    const client = new ClientAddress(PROXIES, name);
+    const socket = { remoteAddress: PROXY };
+    const found = [one, one, undefined, other, one, [one]].map((value) =>
+      client.addressOf({ headers: { [name.toLowerCase()]: value }, socket }),
+    );
+    const [first, second] = ['198.51.100.1', '198.51.100.2'];
+    expect(found).toEqual([first, first, PROXY, second, first, PROXY]);
+  });
+
+  it('is remembered once it is closed, and never known if it was closed before', () => {
+    const client = new ClientAddress(PROXIES);
+    const headers = { 'x-forwarded-for': '198.51.100.1' };
+    const socket: { remoteAddress: string | undefined } = { remoteAddress: PROXY };
+    const before = client.addressOf({ headers, socket });
+    socket.remoteAddress = undefined;
+    expect([before, client.addressOf({ headers, socket })]).toEqual([
+      '198.51.100.1',
+      '198.51.100.1',
+    ]);
+    const closed = { remoteAddress: undefined };
+    expect(client.addressOf({ headers, socket: closed })).toBeUndefined();
+  });
+});
+
 describe('TrustedProxies', () => {
   it('judges every connection by itself, as often as it is asked', () => {
     const proxies = new TrustedProxies(PROXIES);
@@ -143,5 +230,44 @@ describe('prefixOf', () => {
   ])('of %j is %j', (address, prefix) => {
     expect(prefixOf(address)).toBe(prefix);
     expect(new ClientAddress([]).prefixOf(address)).toBe(prefix);
+  });
+});
+
+describe('addressBlockOf', () => {
+  it.each([
+    ['203.0.113.77', '203.0.113.77/32'],
+    ['::ffff:203.0.113.77', '203.0.113.77/32'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+    ['2001:db8:1:2:ffff:ffff:ffff:ffff', '2001:db8:1:2::/64'],
+    ['2001:DB8:0001:0002::', '2001:db8:1:2::/64'],
+    ['2001:db8:1:3::', '2001:db8:1:3::/64'],
+    ['fe80::1%eth0', 'fe80::/64'],
+    ['::1', '::/64'],
+    ['unknown', undefined],
+    ['', undefined],
+  ])('of %j is %j', (address, block) => {
+    expect(addressBlockOf(address)).toBe(block);
+  });
+});
+
+describe('every spelling of one address', () => {
+  const v4 = fc.ipV4();
+  const v6 = fc.ipV6();
+
+  it('is one address, one prefix and one block', () => {
+    const spellings = fc.oneof(
+      v4.map((text) => [text, `${text}:80`, `::ffff:${text}`, `[::FFFF:${text}]:443`]),
+      v6.map((text) => [text, text.toUpperCase(), `[${text}]`, `[${text}]:443`, `${text}%eth0`]),
+    );
+    fc.assert(
+      fc.property(spellings, (texts) => {
+        const seen = texts.map((text) => {
+          const [address] = addressesOf(PROXY, text);
+          return [address, prefixOf(text), addressBlockOf(text)];
+        });
+        expect(seen).toEqual(texts.map(() => seen[0]));
+        expect(seen[0]?.[0]).toEqual(expect.any(String));
+      }),
+    );
   });
 });

@@ -27,7 +27,14 @@ describe('the transport', () => {
     'is headers alone by default, with nobody in front (%j)',
     (transport) => {
       expect(read(transport)).toEqual({
-        config: { issuer: ISSUER, cookies: null, origins: null, https: null, trustedProxies: [] },
+        config: {
+          issuer: ISSUER,
+          cookies: null,
+          origins: null,
+          https: null,
+          trustedProxies: [],
+          forwardedHeader: 'X-Forwarded-For',
+        },
         problems: [],
       });
     },
@@ -194,6 +201,17 @@ describe('the transport', () => {
     expect(pathsOf({ trustedProxies })).toEqual(['transport.trustedProxies']);
   });
 
+  it.each(['X-Forwarded-For', 'Forwarded'])('listens to %s', (forwardedHeader) => {
+    expect(read({ forwardedHeader })).toMatchObject({ config: { forwardedHeader }, problems: [] });
+  });
+
+  it.each(['forwarded', 'X-Real-IP', 'both', '', null, true, ['Forwarded'], {}])(
+    'refuses forwardedHeader: %j',
+    (forwardedHeader) => {
+      expect(pathsOf({ forwardedHeader })).toEqual(['transport.forwardedHeader']);
+    },
+  );
+
   it.each([null, true, 'cookies', []])('refuses transport: %j', (transport) => {
     expect(pathsOf(transport)).toEqual(['transport']);
   });
@@ -208,12 +226,13 @@ describe('the transport', () => {
 
   it('repeats no value in a problem', () => {
     const { problems } = read({
+      forwardedHeader: 'planted',
       origins: ['planted.example'],
       trustedProxies: ['planted.example'],
       https: 'planted',
       cookies: { sameSite: 'planted' },
     });
-    expect(problems).toHaveLength(4);
+    expect(problems).toHaveLength(5);
     expect(JSON.stringify(problems)).not.toContain('planted');
   });
 
