@@ -152,9 +152,9 @@ export interface SecurityEventFields {
   /** Telling the owner of `refresh.reused` failed. */
   'session.unnotified': SessionEventFields & { readonly detail: string };
   /**
-   * A refresh token was used that should not have been any more: its session is over. `recent`: the
-   * last one before the current; `older`: one before that; `unknown`: never issued; `binding`: the
-   * right one, from another sender.
+   * A refresh token was used that should not have been any more: its session is over. `recent`: one of
+   * the last two before the current, too late; `older`: one before those; `unknown`: never issued, as
+   * far as the store remembers; `binding`: the right one, from another sender.
    */
   'refresh.reused': SessionEventFields & {
     readonly misuse: 'recent' | 'older' | 'unknown' | 'binding';

@@ -64,9 +64,9 @@ export interface FoundSession {
 }
 
 /**
- * How a token was misused: `recent`, the immediate predecessor, after the grace window or after its
- * successor was used; `older`, any before that; `unknown`, a token of this lineage that was never
- * issued as far as the store knows; `binding`, the right token from another sender.
+ * How a token was misused: `recent`, the immediate predecessor, after its grace window, or the one
+ * before that, whose successor was used; `older`, any before those; `unknown`, a token of this lineage
+ * that was never issued as far as the store remembers; `binding`, the right token from another sender.
  */
 export type Misuse = 'recent' | 'older' | 'unknown' | 'binding';
 
