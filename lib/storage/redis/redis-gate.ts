@@ -1,5 +1,3 @@
-import { Writable } from 'node:stream';
-
 import type { Clock } from '../../kernel/clock.js';
 import type { StoreHealth } from '../store-health.js';
 import type { LuaScript } from './lua-script.js';
@@ -187,7 +185,6 @@ export class RedisGate {
         if (!this.#isReady) return;
         this.#waiting.delete(begin);
         if (isFirst) endAfter(deadline);
-        gather(this.#client);
         send(this.#client).then(
           (reply) => end(() => resolve(reply)),
           (reason: unknown) => end(() => reject(reason)),
@@ -207,18 +204,6 @@ export class RedisGate {
 /** The answer of a script that did nothing, where it could have done one thing. */
 export function isNothingDone(reply: unknown): boolean {
   return reply === 0;
-}
-
-/**
- * What is sent in one turn of the loop leaves in one write: a write costs more than what it carries.
- * The nodes of a Cluster have sockets that only it knows.
- */
-function gather(client: RedisClient): void {
-  if (isCluster(client)) return;
-  const { stream } = client;
-  if (!(stream instanceof Writable) || stream.writableCorked > 0) return;
-  stream.cork();
-  setImmediate(() => stream.uncork());
 }
 
 /** By its name, or by its text where the server does not know it yet. */
