@@ -61,14 +61,23 @@ export class AuthRequests {
     return this.#terms(response, sentAt);
   }
 
-  /** The next terms; `undefined` when the server says that the session is over. */
-  async refresh(grant: Grant): Promise<Terms | undefined> {
+  /**
+   * The next terms; `undefined` when the server says that the session is over. Asked for once more
+   * at once when there was no answer, if that is still wanted: the server may have given one, and
+   * its grace window does not stand open for long.
+   */
+  async refresh(grant: Grant, isWanted: () => boolean): Promise<Terms | undefined> {
     const sentAt = this.#browser.now();
     const { refresh } = grant.proofs;
-    // With tokens the body is all: the access token may be over, and is of no use here.
-    const response = await (refresh === undefined
-      ? this.#post(this.#settings.refresh, {}, grant)
-      : this.#post(this.#settings.refresh, { refresh_token: refresh }, undefined));
+    const ask = (): Promise<Response> =>
+      // With tokens the body is all: the access token may be over, and is of no use here.
+      refresh === undefined
+        ? this.#post(this.#settings.refresh, {}, grant)
+        : this.#post(this.#settings.refresh, { refresh_token: refresh }, undefined);
+    const response = await ask().catch((error: unknown) => {
+      if (isWanted()) return ask();
+      throw error;
+    });
     if (response.status === 401 || (await isInvalidGrant(response))) return undefined;
     if (!response.ok) throw this.#unavailable(response);
     return this.#terms(response, sentAt);

@@ -17,6 +17,8 @@ export interface Browser {
   isVisible(): boolean;
   /** Told when the page is seen again, came back from the history, or the network did. */
   onWake(run: () => void, signal: AbortSignal): void;
+  /** Told when the page is left, for good or into the history: before its requests are cut off. */
+  onLeave(run: () => void, signal: AbortSignal): void;
   openChannel(name: string, hear: (message: unknown) => void): TabChannel | undefined;
   /** Web Locks: one holder in all tabs of the origin; released when its tab is gone. */
   readonly requestLock:
@@ -71,6 +73,7 @@ export function thisBrowser(): Browser {
       document?.addEventListener('visibilitychange', run, { signal });
       for (const type of WAKING) page.addEventListener?.(type, run, { signal });
     },
+    onLeave: (run, signal) => page.addEventListener?.('pagehide', run, { signal }),
     openChannel: (name, hear) => {
       if (typeof BroadcastChannel === 'undefined') return undefined;
       const channel = new BroadcastChannel(name);

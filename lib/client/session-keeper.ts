@@ -53,7 +53,9 @@ export class SessionKeeper {
   /** Aborted, and replaced, by whatever changes what the others wait for. */
   #news = new AbortController();
   #renewal: Promise<void> | undefined;
+  /** Of all tabs, since the last grant. */
   #failures = 0;
+  #isLeft = false;
   #postponed: { readonly until: number; readonly error: AuthClientError } | undefined;
   #cancelTimer = (): void => {};
 
@@ -66,6 +68,9 @@ export class SessionKeeper {
     this.#lock = new TabLock(browser, name);
     this.#channel = browser.openChannel(name, (message) => this.#hear(message));
     browser.onWake(() => this.#wake(), this.#closed.signal);
+    browser.onLeave(() => {
+      this.#isLeft = true;
+    }, this.#closed.signal);
     this.#lookAtCookie();
     this.#post({ type: 'ask', at: this.#grant?.at ?? 0 });
     this.ready = this.#becomeReady();
@@ -188,12 +193,13 @@ export class SessionKeeper {
     this.#post({ type: 'refreshing', at: used.at });
     let terms: Terms | undefined;
     try {
-      terms = await this.#requests.refresh(used);
+      terms = await this.#requests.refresh(used, () => !this.#isLeft && this.#grant === used);
     } catch (error) {
+      if (this.#grant !== used) return;
       this.#postpone(error as AuthClientError);
       throw error;
     }
-    // Ended or replaced meanwhile, by a tab that could not wait.
+    // Ended or replaced meanwhile, by a tab that could not wait: here as above.
     if (this.#grant !== used) return;
     if (terms !== undefined) this.#take(terms, used.session);
     else if (!(await this.#isOvertaken(used))) this.#endEverywhere(used.at, 'refused');
@@ -277,6 +283,9 @@ export class SessionKeeper {
         break;
       case 'postponed': {
         const { until, retryAfter } = message;
+        this.#failures++;
+        // One tab's own trouble, perhaps: who waits for a turn keeps it, and sees for itself.
+        if (until <= this.#browser.now()) break;
         const error = new AuthClientError('ERR_CLIENT_UNAVAILABLE', { retryAfter });
         this.#postponed = { until, error };
         this.#settle();
@@ -290,6 +299,8 @@ export class SessionKeeper {
   }
 
   #wake(): void {
+    // It becomes invisible after it is left, and visible before it is back.
+    this.#isLeft &&= !this.#browser.isVisible();
     // Back from the browser's history or from sleep, it may have missed what the others said.
     this.#post({ type: 'ask', at: this.#grant?.at ?? 0 });
     if (this.#grant === undefined) this.#lookAtCookie();
@@ -299,10 +310,16 @@ export class SessionKeeper {
   }
 
   #postpone(error: AuthClientError): void {
+    const { cause, retryAfter } = error;
+    const isUnanswered = cause !== undefined;
+    // Cut off with the page: that says nothing of the server, and the next tab follows at once.
+    if (isUnanswered && this.#isLeft) return;
     const wait = Math.min(BACK_OFF.first * 2 ** this.#failures++, BACK_OFF.most);
-    const until = this.#browser.now() + Math.max(wait, (error.retryAfter ?? 0) * 1000);
+    const until = this.#browser.now() + Math.max(wait, (retryAfter ?? 0) * 1000);
     this.#postponed = { until, error };
-    this.#post({ type: 'postponed', until, retryAfter: error.retryAfter });
+    // What the server said holds for all; that it was silent, once it happened a second time.
+    const forOthers = isUnanswered && this.#failures === 1 ? 0 : until;
+    this.#post({ type: 'postponed', until: forOthers, retryAfter });
     this.#settle();
   }
 

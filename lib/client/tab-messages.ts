@@ -15,6 +15,7 @@ export type TabMessage =
   /** The refresh failed; leave the server alone until then. */
   | {
       readonly type: 'postponed';
+      /** 0 if it was silent to this tab only, as far as is known: another may try. */
       readonly until: number;
       /** Seconds, if it was the server that asked for it. */
       readonly retryAfter: number | undefined;

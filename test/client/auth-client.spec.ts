@@ -1,34 +1,6 @@
 import { Bank, pathsOf, unauthorized } from './bank.js';
-import { type Lack, ORIGIN, type TestTab, World } from './browser-world.js';
-
-const CREDENTIALS = { username: 'alice', password: 'alice-demo' };
-const TRANSPORTS = ['cookie', 'body'] as const;
-type Transport = (typeof TRANSPORTS)[number];
-
-interface Setting {
-  readonly world: World;
-  readonly bank: Bank;
-  readonly tabs: readonly [TestTab, ...TestTab[]];
-}
-
-async function signedIn(
-  transport: Transport,
-  tabs = 1,
-  lacks: readonly Lack[] = [],
-): Promise<Setting> {
-  const bank = new Bank(transport);
-  const world = new World(bank.answer, lacks);
-  const first = world.open({ transport });
-  const others = Array.from({ length: tabs - 1 }, () => world.open({ transport }));
-  await world.advance(1_000);
-  await world.outcome(first.client.login(CREDENTIALS));
-  await world.advance(1_000);
-  world.sent.length = 0;
-  for (const { told } of [first, ...others]) expect(told.splice(0)).toContain('signed-in');
-  return { world, bank, tabs: [first, ...others] };
-}
-
-const AFTER_EXPIRY = 601_000;
+import { ORIGIN, World } from './browser-world.js';
+import { AFTER_EXPIRY, CREDENTIALS, signedIn, TRANSPORTS } from './signed-in.js';
 
 describe.each(TRANSPORTS)('a client with the transport %s', (transport) => {
   it('sends what the transport needs and nothing else', async () => {
@@ -54,6 +26,17 @@ describe.each(TRANSPORTS)('a client with the transport %s', (transport) => {
             [bearer, null, 'omit', 'same-origin'],
           ],
     );
+  });
+
+  it('sends the origin along, whatever the policy of the page', async () => {
+    const { world, tabs } = await signedIn(transport);
+    const [{ client }] = tabs;
+    await world.outcome(client.fetch('/me', { referrerPolicy: 'no-referrer' }));
+    await world.advance(AFTER_EXPIRY);
+    await world.outcome(client.logout());
+    expect(pathsOf(world)).toEqual(['GET /me', 'POST /auth/refresh', 'POST /auth/logout']);
+    // Without a referrer some browsers send no origin either.
+    for (const { referrerPolicy } of world.sent) expect(referrerPolicy).toBe('same-origin');
   });
 
   it.each([
@@ -165,54 +148,6 @@ describe.each(TRANSPORTS)('a client with the transport %s', (transport) => {
     // And the tab that was told by it goes on, though its clock is a day behind.
     await world.advance(1_000);
     expect(tabs[0].client.state).toBe('signed-in');
-  });
-
-  it.each([
-    ['busy', () => new Response('{}', { status: 503, headers: { 'Retry-After': '7' } })],
-    ['throttled', () => new Response('{}', { status: 429, headers: { 'Retry-After': '7' } })],
-    ['broken', () => new Response('oops', { status: 500 })],
-    ['a firewall', () => new Response('no', { status: 403 })],
-    ['another 400', () => Response.json({ error: 'invalid_request' }, { status: 400 })],
-    ['no JSON', () => new Response('<html>')],
-    ['half an answer', () => Response.json({ expires_in: 60, access_token: 'a' })],
-    ['a life without end', () => Response.json({ expires_in: 'Infinity', csrf_token: 'c' })],
-    ['no network', () => Promise.reject(new TypeError('Failed to fetch'))],
-    ['no answer', () => new Promise<Response>(() => {})],
-  ])('signs nobody out when a refresh meets: %s', async (_what, refusal) => {
-    const { world, bank, tabs } = await signedIn(transport, 2);
-    for (const tab of tabs) tab.hide();
-    bank.refusal = refusal;
-    await world.advance(AFTER_EXPIRY);
-    const calls = tabs.map(({ client }) => client.fetch('/me'));
-    const outcomes = await world.outcome(Promise.allSettled(calls));
-    for (const outcome of outcomes) {
-      expect(outcome).toMatchObject({
-        status: 'rejected',
-        reason: { code: expect.stringMatching(/^ERR_CLIENT_(?:UNAVAILABLE|ANSWER)$/) as string },
-      });
-    }
-    expect(bank.refreshes).toBe(1);
-    expect(tabs.map(({ client }) => client.state)).toEqual(['signed-in', 'signed-in']);
-    expect(tabs.flatMap(({ told }) => told)).toEqual([]);
-    bank.refusal = undefined;
-    await world.advance(30_000);
-    expect((await world.outcome(tabs[1]?.client.fetch('/me') ?? Promise.reject())).status).toBe(
-      200,
-    );
-  });
-
-  it('leaves the server alone for as long as it asked', async () => {
-    const { world, bank, tabs } = await signedIn(transport, 2);
-    for (const tab of tabs) tab.hide();
-    bank.refusal = () => new Response('{}', { status: 503, headers: { 'Retry-After': '60' } });
-    await world.advance(AFTER_EXPIRY);
-    for (let second = 0; second < 55; second += 5) {
-      for (const { client } of tabs) {
-        await expect(world.outcome(client.fetch('/me'))).rejects.toMatchObject({ retryAfter: 60 });
-      }
-      await world.advance(5_000);
-    }
-    expect(bank.refreshes).toBe(1);
   });
 
   it('sends while the old token stands, whatever becomes of a refresh ahead', async () => {

@@ -18,6 +18,11 @@ export interface TestTab {
   readonly told: string[];
   hide(): void;
   show(): void;
+  /** As a reload or a link does it: the page is told, what it has under way is cut, it is hidden. */
+  leave(): Promise<void>;
+  /** From now on no request of this tab gets through. */
+  block(): void;
+  unblock(): void;
   /** Gone without a word, as a tab that crashes. */
   kill(): void;
 }
@@ -37,6 +42,8 @@ export class World {
   now = Date.UTC(2026, 10, 22);
   cookies = '';
   readonly sent: Request[] = [];
+  /** What the tabs told each other, in order. */
+  readonly posted: unknown[] = [];
   #timers = new Set<Timer>();
   readonly #ears = new Set<{ readonly name: string; hear(message: unknown): void }>();
   #queue: LockRequest[] = [];
@@ -50,7 +57,18 @@ export class World {
   open(options: AuthClientOptions): TestTab {
     const told: string[] = [];
     const wakers = new Set<() => void>();
-    const life = { isVisible: true, isAlive: true, letGo: new Set<() => void>() };
+    const leavers = new Set<() => void>();
+    const life = {
+      isVisible: true,
+      isAlive: true,
+      isBlocked: false,
+      letGo: new Set<() => void>(),
+      cut: new AbortController(),
+    };
+    const setVisible = (isVisible: boolean): void => {
+      life.isVisible = isVisible;
+      for (const wake of wakers) wake();
+    };
     const alive =
       (run: () => void): (() => void) =>
       () =>
@@ -65,14 +83,17 @@ export class World {
         return () => void this.#timers.delete(timer);
       },
       fetch: async (request) => {
+        if (life.isBlocked) throw new TypeError('Failed to fetch');
         this.sent.push(request.clone());
-        const response = await Promise.race([this.answer(request), abortOf(request)]);
+        const ends = [abortOf(request.signal), abortOf(life.cut.signal)];
+        const response = await Promise.race([this.answer(request), ...ends]);
         if (!life.isAlive) return new Promise(() => {});
         return response;
       },
       cookies: () => this.cookies,
       isVisible: () => life.isVisible,
       onWake: (run) => void wakers.add(alive(run)),
+      onLeave: (run) => void leavers.add(alive(run)),
       openChannel: (name, hear) => {
         if (this.lacks.includes('channel')) return undefined;
         const ear = { name, hear: (message: unknown) => alive(() => hear(message))() };
@@ -99,13 +120,21 @@ export class World {
     return {
       client,
       told,
-      hide: () => {
-        life.isVisible = false;
-        for (const wake of wakers) wake();
+      hide: () => setVisible(false),
+      show: () => setVisible(true),
+      leave: async () => {
+        // In the order of Chromium: what was cut is rejected while the page still counts as seen.
+        for (const leave of leavers) leave();
+        life.cut.abort();
+        life.cut = new AbortController();
+        await settle();
+        setVisible(false);
       },
-      show: () => {
-        life.isVisible = true;
-        for (const wake of wakers) wake();
+      block: () => {
+        life.isBlocked = true;
+      },
+      unblock: () => {
+        life.isBlocked = false;
       },
       kill: () => {
         life.isAlive = false;
@@ -117,6 +146,7 @@ export class World {
   /** As a page of this origin would post it. */
   post(name: string, message: unknown, from?: object): void {
     const copy: unknown = structuredClone(message);
+    this.posted.push(copy);
     for (const ear of this.#ears) {
       if (ear !== from && ear.name === name) setImmediate(() => ear.hear(copy));
     }
@@ -182,9 +212,9 @@ export class World {
   }
 }
 
-function abortOf({ signal }: Request): Promise<never> {
+function abortOf(signal: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => {
-    signal.addEventListener('abort', () => reject(new DOMException('aborted', 'AbortError')));
+    signal.addEventListener('abort', () => reject(new TypeError('Failed to fetch')));
   });
 }
 

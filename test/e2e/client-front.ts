@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import {
@@ -12,8 +13,14 @@ import { basename, join } from 'node:path';
 /**
  * What the browser talks to: the pages of the tests and the built client under `/client-page/`, all
  * else is passed on to the app behind, byte for byte. It writes down every request to the app from
- * its first to its last byte, can make refreshes slow, busy or lost, and sends who asks elsewhere.
+ * its first to its last byte, can make refreshes wait, busy or lost, and sends who asks elsewhere.
  */
+
+/**
+ * What becomes of a refresh: `busy` does not reach the app. Of a `lost` answer nothing arrives. One
+ * is `halved`, its cookies taken off, the next is answered. A function is awaited before the answer.
+ */
+export type Fate = 'answered' | 'busy' | 'lost' | 'halved' | (() => Promise<unknown>);
 
 const BUILT_CLIENT = join(__dirname, '../../dist/client');
 const PAGES = join(__dirname, 'fixtures/client');
@@ -29,14 +36,16 @@ export interface Passage {
   end: number;
   /** 0 while there is no answer. */
   status: number;
+  /** A digest of the refresh token that a refresh brought. */
+  presented: string;
 }
 
 export interface ClientFront {
   /** Such as `http://localhost:41234`: a secure context, in which `__Host-` cookies can be set. */
   readonly url: string;
   readonly passages: readonly Passage[];
-  /** What happens to refreshes from now on; `slow` for so many milliseconds before the answer. */
-  refreshes: 'answered' | 'busy' | 'lost' | { readonly slow: number };
+  /** What happens to refreshes from now on. */
+  refreshes: Fate;
   close(): Promise<void>;
 }
 
@@ -56,8 +65,10 @@ export async function startFront(app: string): Promise<ClientFront> {
       start: Date.now(),
       end: Infinity,
       status: 0,
+      presented: '',
     };
     passages.push(passage);
+    if (pathname === '/auth/refresh') void notePresented(passage, request);
     response.on('close', () => {
       passage.end = Date.now();
     });
@@ -68,6 +79,7 @@ export async function startFront(app: string): Promise<ClientFront> {
       return;
     }
     const fate = pathname === '/auth/refresh' ? front.refreshes : 'answered';
+    if (fate === 'halved') front.refreshes = 'answered';
     if (fate === 'busy') {
       passage.status = 503;
       response.writeHead(503, { 'Retry-After': '1', 'Content-Type': 'application/json' });
@@ -77,7 +89,8 @@ export async function startFront(app: string): Promise<ClientFront> {
     passOn(app, request, response, async (status) => {
       passage.status = status;
       if (fate === 'lost') response.destroy();
-      if (typeof fate === 'object') await new Promise((go) => setTimeout(go, fate.slow));
+      if (fate === 'halved') await halve(response);
+      if (typeof fate === 'function') await fate();
     });
   });
   server.keepAliveTimeout = 60_000;
@@ -94,6 +107,22 @@ export async function startFront(app: string): Promise<ClientFront> {
     },
   };
   return front;
+}
+
+/** Which token it was, not the token: this ends up in what a failed test prints. */
+async function notePresented(passage: Passage, request: IncomingMessage): Promise<void> {
+  const body: string[] = [];
+  request.on('data', (part) => body.push(String(part)));
+  await once(request, 'end');
+  const cookie = /__Host-refresh_token=([^;]+)/.exec(request.headers.cookie ?? '')?.[1];
+  const digest = createHash('sha256').update(cookie ?? body.join(''));
+  passage.presented = digest.digest('hex').slice(0, 8);
+}
+
+async function halve(response: ServerResponse): Promise<void> {
+  response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': '500' });
+  await new Promise<void>((sent) => response.write('{"token_type":', () => sent()));
+  response.destroy();
 }
 
 function servePage(pathname: string, response: ServerResponse): void {

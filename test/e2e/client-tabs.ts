@@ -17,11 +17,17 @@ export interface Call {
   readonly code: string | undefined;
 }
 
+/** From when to when a tab was being closed or reloaded: what it had under way was lost then. */
+interface Leave {
+  readonly from: number;
+  /** `Infinity` while it goes on. */
+  until: number;
+}
+
 let tabs = 0;
 
 export class Tab {
-  /** When it was closed or reloaded: what it had under way was lost then. */
-  readonly left: number[] = [];
+  readonly #leaves: Leave[] = [];
 
   private constructor(
     readonly name: string,
@@ -41,14 +47,17 @@ export class Tab {
   }
 
   async reload(): Promise<void> {
-    this.left.push(Date.now());
-    await this.page.reload();
+    await this.#leave(() => this.page.reload());
     await this.#start();
   }
 
   async close(): Promise<void> {
-    this.left.push(Date.now());
-    await this.page.close();
+    await this.#leave(() => this.page.close());
+  }
+
+  /** Whether it was being left at some moment of that time. */
+  wasLeft(from: number, until: number): boolean {
+    return this.#leaves.some((leave) => leave.from <= until && leave.until >= from);
   }
 
   login(user: string): Promise<Call> {
@@ -124,6 +133,13 @@ export class Tab {
         client.map(([name, { value }]) => `${name}: ${String(value)}`),
       ]);
     });
+  }
+
+  async #leave(go: () => Promise<unknown>): Promise<void> {
+    const leave: Leave = { from: Date.now(), until: Infinity };
+    this.#leaves.push(leave);
+    await go();
+    leave.until = Date.now();
   }
 
   async #start(): Promise<void> {
