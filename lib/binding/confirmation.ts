@@ -19,6 +19,23 @@ const MEMBERS: readonly string[] = [
   'cookie#S256',
 ] satisfies (keyof Confirmation)[];
 
+/** What a token can be bound to: a key, a client certificate, the sender cookie, its sender's look. */
+export type Proof = 'dpop' | 'mtls' | 'cookie' | 'fingerprint';
+
+/** What a token is bound to. */
+export function proofsOf(token: {
+  readonly confirmation: Confirmation | undefined;
+  readonly fingerprint: object | undefined;
+}): readonly Proof[] {
+  const { confirmation = {}, fingerprint } = token;
+  return [
+    ...(confirmation.jkt === undefined ? [] : (['dpop'] as const)),
+    ...(confirmation['x5t#S256'] === undefined ? [] : (['mtls'] as const)),
+    ...(confirmation['cookie#S256'] === undefined ? [] : (['cookie'] as const)),
+    ...(fingerprint === undefined ? [] : (['fingerprint'] as const)),
+  ];
+}
+
 /** Reads `cnf`; `undefined` if it is malformed, or asks for a proof that nobody here can check. */
 export function readConfirmation(cnf: unknown): Confirmation | undefined {
   if (typeof cnf !== 'object' || cnf === null || Array.isArray(cnf)) return undefined;

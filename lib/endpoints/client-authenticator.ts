@@ -1,4 +1,4 @@
-import { type HttpRequest, readBearerToken } from '../guard/credentials.js';
+import { type HttpRequest, readAuthorization } from '../guard/credentials.js';
 import { secretsEqual } from '../kernel/constant-time.js';
 import { randomId } from '../kernel/ids.js';
 import { readBasicCredentials } from './basic-credentials.js';
@@ -30,7 +30,7 @@ export class ClientAuthenticator {
    */
   async authenticate(request: HttpRequest, form: RequestForm): Promise<RegisteredClient> {
     // Two `Authorization` headers, of which a proxy may have judged the other one, end here.
-    readBearerToken(request);
+    readAuthorization(request);
     const { authorization } = request.headers;
     const assertion = form.client_assertion ?? form.client_assertion_type;
     const methods = [authorization, form.client_secret, assertion].filter(

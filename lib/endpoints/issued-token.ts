@@ -39,7 +39,9 @@ export async function readIssuedToken(
   token: string,
 ): Promise<IssuedToken | undefined> {
   try {
-    const { issuer, tokenId, expiresAt, clientId } = await tokens.verify(token);
+    const { issuer, tokenId, expiresAt, clientId } = await tokens.verify(token, {
+      sender: 'checkedByCaller',
+    });
     return { issuer, tokenId, expiresAt, clientId };
   } catch (error) {
     if (!(error instanceof TokenError)) throw error;

@@ -29,7 +29,7 @@ export interface TokenGrantsSurroundings {
 /** RFC 6749 §5.1. */
 export interface TokenAnswer {
   readonly access_token: string;
-  readonly token_type: 'Bearer';
+  readonly token_type: 'Bearer' | 'DPoP';
   /** In seconds. */
   readonly expires_in: number;
   readonly refresh_token: string;

@@ -35,22 +35,34 @@ interface NodeRequest {
 const AUTHORIZATION = 'authorization';
 // Scheme names are case-insensitive (RFC 9110 §11.1). RFC 6750 §2.1 lets more than one space follow;
 // one is what clients send, and a token has one spelling.
-const BEARER = /^bearer(?: |$)/i;
 /** Schemes whose credentials are an access token (RFC 6750 §2.1, RFC 9449 §7.1). */
-const TOKEN_SCHEME = /^(?:bearer|dpop)(?: |$)/i;
+const TOKEN_SCHEME = /^(?:bearer|(dpop))(?: |$)/i;
 const FORM = /^application\/x-www-form-urlencoded\b/i;
 
+/** A token as it came. */
+export interface CarriedToken {
+  readonly scheme: 'Bearer' | 'DPoP' | 'cookie';
+  readonly text: string;
+}
+
 /**
- * The bearer token, or `undefined` when the request carries none.
+ * The token in the header, or `undefined` when the request carries none.
  * @throws AccessError `ERR_ACCESS_AMBIGUOUS_CREDENTIALS` when it carries more than one
  */
-export function readBearerToken(request: HttpRequest): string | undefined {
+export function readAuthorization(request: HttpRequest): CarriedToken | undefined {
   const { authorization } = request.headers;
   if (authorization === undefined) return undefined;
   refuseSecondHeader(request);
   refuseSecondToken(request, 'a token in the header');
-  const scheme = BEARER.exec(authorization);
-  return scheme === null ? undefined : authorization.slice(scheme[0].length);
+  const scheme = TOKEN_SCHEME.exec(authorization);
+  if (scheme === null) return undefined;
+  const text = authorization.slice(scheme[0].length);
+  return { scheme: scheme[1] === undefined ? 'Bearer' : 'DPoP', text };
+}
+
+/** The scheme a request came with, whatever its credentials are worth. */
+export function schemeOf({ headers: { authorization = '' } }: HttpRequest): 'Bearer' | 'DPoP' {
+  return TOKEN_SCHEME.exec(authorization)?.[1] === undefined ? 'Bearer' : 'DPoP';
 }
 
 /**

@@ -3,7 +3,7 @@ import type { HttpAdapterHost } from '@nestjs/core';
 
 import type { SecurityEvents } from '../events/security-events.js';
 import type { Clock } from '../kernel/clock.js';
-import { AccessError, TokenError } from '../kernel/errors.js';
+import { AccessError, ProofError, StepUpRequired, TokenError } from '../kernel/errors.js';
 import { isOutage } from './challenge.js';
 import { requestIdOf } from './request-id.js';
 
@@ -27,6 +27,12 @@ export function reportRefusal(
   if (error instanceof TokenError) {
     const { code, detail } = error;
     events.emit({ type: 'token.rejected', ...where, code, detail });
+  } else if (error instanceof ProofError) {
+    const { code, detail } = error;
+    events.emit({ type: 'proof.rejected', ...where, code, detail });
+  } else if (error instanceof StepUpRequired) {
+    const { detail } = error;
+    events.emit({ type: 'stepUp.asked', ...where, detail });
   } else if (error instanceof AccessError) {
     const { code, detail } = error;
     events.emit({ type: 'access.denied', ...where, code, detail });

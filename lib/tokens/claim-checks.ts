@@ -1,3 +1,4 @@
+import { readConfirmation } from '../binding/confirmation.js';
 import { TokenError, type TokenErrorCode } from '../kernel/errors.js';
 import type { JsonObject } from '../kernel/strict-json.js';
 import {
@@ -99,9 +100,9 @@ function checkAuthentication(claims: JsonObject, latest: number): void {
   if (claims['amr'] !== undefined && !isNameList(claims['amr'])) throw invalid('amr');
 }
 
-function checkBinding(claims: JsonObject): void {
+function checkBinding({ cnf }: JsonObject): void {
   // RFC 7800 §3.1: who cannot check the proof must not take the token for a bearer token.
-  if (claims['cnf'] !== undefined) {
+  if (cnf !== undefined && readConfirmation(cnf) === undefined) {
     throw refuse('ERR_TOKEN_BINDING', 'cnf asks for a proof that cannot be checked');
   }
 }

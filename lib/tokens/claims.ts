@@ -1,3 +1,4 @@
+import type { Confirmation } from '../binding/confirmation.js';
 import type { JsonValue } from '../kernel/strict-json.js';
 
 /**
@@ -35,6 +36,7 @@ export const RESERVED_CLAIMS = [
   'token_version',
   'status',
   'csrf',
+  'fingerprint',
 ] as const;
 
 /** The claims a verified token always has. `nbf` is always issued and checked when present. */
@@ -68,6 +70,7 @@ export interface TokenClaims {
   readonly token_version?: never;
   readonly status?: never;
   readonly csrf?: never;
+  readonly fingerprint?: never;
   /** Anything else that is JSON and neither secret nor personal. */
   readonly [claim: string]: ClaimInput | undefined;
 }
@@ -97,6 +100,8 @@ export interface VerifiedClaims {
   readonly token_version?: number;
   /** The digest of the CSRF token that must accompany it where it travels in a cookie. */
   readonly csrf?: string;
+  /** What its sender has to prove (RFC 7800 §3.1). */
+  readonly cnf?: Confirmation;
   readonly client_id?: string;
   readonly sid?: string;
   readonly scope?: string;
@@ -105,7 +110,7 @@ export interface VerifiedClaims {
   readonly auth_time?: number;
   readonly acr?: string;
   readonly amr?: readonly string[];
-  readonly [claim: string]: JsonValue | readonly string[] | undefined;
+  readonly [claim: string]: JsonValue | Confirmation | readonly string[] | undefined;
 }
 
 /** RFC 6749 §3.3: one space between tokens of printable characters, no quote, no backslash. */

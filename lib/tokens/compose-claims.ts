@@ -1,3 +1,4 @@
+import type { Confirmation } from '../binding/confirmation.js';
 import { ClaimError } from '../kernel/errors.js';
 import {
   isIdentifier,
@@ -23,6 +24,8 @@ export interface IssuerClaims {
   readonly era?: number;
   readonly token_version?: number;
   readonly csrf?: string;
+  readonly cnf?: Confirmation;
+  readonly fingerprint?: object;
 }
 
 export interface ComposeRules {

@@ -1,3 +1,4 @@
+import type { Confirmation } from '../binding/confirmation.js';
 import type { SecurityEvents } from '../events/security-events.js';
 import type { Clock } from '../kernel/clock.js';
 import { type Duration, durationToMs } from '../kernel/duration.js';
@@ -69,6 +70,10 @@ export interface PreparedToken {
 export interface OwnClaims extends StandingClaims {
   /** The digest of the CSRF token of a session whose tokens travel in cookies. */
   readonly csrf?: string;
+  /** What the sender of the token has to prove. */
+  readonly cnf?: Confirmation;
+  /** What the sender looked like. */
+  readonly fingerprint?: object;
 }
 
 /** Signs tokens that this service would itself accept. */

@@ -1,6 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
 
+import {
+  type FingerprintClaim,
+  readFingerprint,
+} from '../binding/fingerprint/fingerprint-claim.js';
 import type { SecurityEvents } from '../events/security-events.js';
 import type { Clock } from '../kernel/clock.js';
 import { TokenError } from '../kernel/errors.js';
@@ -12,7 +16,7 @@ import { SignatureVerifier } from '../keys/signature.js';
 import type { TrustedIssuers } from '../keys/remote/trusted-issuers.service.js';
 import { RevocableToken } from '../revocation/revocable-token.js';
 import { checkClaims, checkInForce, type ClaimRules } from './claim-checks.js';
-import { TOKEN_TYPES, type TokenClaims, type TokenKind } from './claims.js';
+import { TOKEN_TYPES, type TokenClaims, type TokenKind, type VerifiedClaims } from './claims.js';
 import {
   type CompactToken,
   type JoseHeader,
@@ -66,6 +70,12 @@ export interface TokensSurroundings {
 export interface VerifyOptions {
   /** The only kind to accept. @defaultValue `'access'` */
   readonly kind?: TokenKind;
+  /**
+   * A token that is bound to its sender (`cnf`, or a fingerprint) is refused, unless the caller says
+   * that it checks the sender: without that it would be a bearer token.
+   * @defaultValue `'unchecked'`
+   */
+  readonly sender?: 'unchecked' | 'checkedByCaller';
 }
 
 /** A token and the key its signature is checked with. */
@@ -173,10 +183,17 @@ export class TokenService {
    * @throws KeyError, RevocationError when it cannot be said whether its key or it still stands
    */
   async verify(token: string, options: VerifyOptions = {}): Promise<VerifiedToken> {
-    return this.check(token, knownKind(options.kind));
+    const verified = await this.check(token, knownKind(options.kind));
+    if (options.sender !== 'checkedByCaller' && isBound(verified)) {
+      throw new TokenError('ERR_TOKEN_BINDING', 'nobody checks who sends it');
+    }
+    return verified;
   }
 
-  /** @internal As `verify`, but answers at once when nothing has to be awaited. */
+  /**
+   * @internal As `verify`, but answers at once when nothing has to be awaited. Who sends the token is
+   * for the caller to check.
+   */
   check(token: string, kind: TokenKind, onStale?: OnStale): VerifiedToken | Promise<VerifiedToken> {
     if (typeof token !== 'string') {
       throw new TokenError('ERR_TOKEN_FORMAT', 'the token is not text');
@@ -293,18 +310,40 @@ export class TokenService {
     const claims = checkClaims(readPayload(compact), issuer.rules, this.#now());
     issuer.checkUse(key, claims);
     if (!this.#headers.has(compact.header)) this.#headers.set(compact.header, readHeader(compact));
-    const era = issuer === this.#own ? eraOf(claims) : undefined;
     const { name: algorithm } = key.row;
-    const verified = VerifiedToken.seal(kind, { kid: ringKidOf(key), algorithm, era }, claims);
+    const facts = { kid: ringKidOf(key), algorithm, ...this.#ownFacts(issuer, claims) };
+    const verified = VerifiedToken.seal(kind, facts, claims);
     const revocable = new RevocableToken(verified);
     this.#origins.set(verified, { issuer, key, revocable });
     this.#cache?.remember({ token, issuer, key, verified, revocable });
     return this.#settled(verified, revocable, onStale);
   }
 
+  /** Claims that only mean something if this service wrote them. */
+  #ownFacts(
+    issuer: IssuerKeys,
+    claims: VerifiedClaims,
+  ): Pick<VerifiedToken, 'era' | 'fingerprint'> {
+    return issuer === this.#own
+      ? { era: eraOf(claims), fingerprint: fingerprintOf(claims) }
+      : { era: undefined, fingerprint: undefined };
+  }
+
   #now(): number {
     return this.#clock.now() / 1000;
   }
+}
+
+function isBound({ confirmation, fingerprint }: VerifiedToken): boolean {
+  return confirmation !== undefined || fingerprint !== undefined;
+}
+
+/** @throws TokenError `ERR_TOKEN_BINDING` */
+function fingerprintOf({ fingerprint }: VerifiedClaims): FingerprintClaim | undefined {
+  if (fingerprint === undefined) return undefined;
+  const read = readFingerprint(fingerprint);
+  if (read !== undefined) return read;
+  throw new TokenError('ERR_TOKEN_BINDING', 'fingerprint has a wrong type or form');
 }
 
 function knownKind(kind: TokenKind = 'access'): TokenKind {

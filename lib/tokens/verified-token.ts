@@ -1,5 +1,11 @@
+import type { Confirmation } from '../binding/confirmation.js';
+import type { FingerprintClaim } from '../binding/fingerprint/fingerprint-claim.js';
 import type { SigningAlgorithm } from '../keys/algorithms.js';
 import { NONE, scopeTokens, type TokenKind, type VerifiedClaims } from './claims.js';
+
+/** What the verifier found out besides the claims. */
+type SealedFacts = Pick<VerifiedToken, 'kid' | 'algorithm' | 'era'> &
+  Partial<Pick<VerifiedToken, 'fingerprint'>>;
 
 /**
  * A token that passed every check, as facts that never change: whether it has expired since, was
@@ -34,14 +40,16 @@ export class VerifiedToken {
   readonly permissions: readonly string[];
   /** What was revoked before it was issued; `undefined` if it was not issued by this service. */
   readonly era: number | undefined;
+  /** `cnf`: what its sender has to prove; `undefined` for a token that is good in anybody's hands. */
+  readonly confirmation: Confirmation | undefined;
+  /** @internal What its sender looked like; only of a token of this service. */
+  readonly fingerprint: FingerprintClaim | undefined;
   /** All claims, frozen to the last level. */
   readonly claims: VerifiedClaims;
 
   private constructor(
     kind: TokenKind,
-    kid: string,
-    algorithm: SigningAlgorithm,
-    era: number | undefined,
+    { kid, algorithm, era, fingerprint }: SealedFacts,
     claims: VerifiedClaims,
   ) {
     this.kind = kind;
@@ -58,17 +66,15 @@ export class VerifiedToken {
     this.roles = claims.roles ?? NONE;
     this.permissions = claims.permissions ?? NONE;
     this.era = era;
+    this.confirmation = claims.cnf;
+    this.fingerprint = fingerprint;
     this.claims = claims;
     Object.freeze(this);
   }
 
   /** @internal For the verifier, after its last check. */
-  static seal(
-    kind: TokenKind,
-    { kid, algorithm, era }: Pick<VerifiedToken, 'kid' | 'algorithm' | 'era'>,
-    claims: VerifiedClaims,
-  ): VerifiedToken {
-    return new VerifiedToken(kind, kid, algorithm, era, deepFreeze(claims));
+  static seal(kind: TokenKind, facts: SealedFacts, claims: VerifiedClaims): VerifiedToken {
+    return new VerifiedToken(kind, facts, deepFreeze(claims));
   }
 
   /** @internal Whether a value came out of the verifier. */

@@ -1,6 +1,6 @@
 import {
   type HttpRequest,
-  readBearerToken,
+  readAuthorization,
   refuseBesideCookie,
 } from '../../lib/guard/credentials.js';
 import { AccessError } from '../../lib/kernel/errors.js';
@@ -23,7 +23,7 @@ function asFastify(request: HttpRequest): HttpRequest {
 
 function refusalOf(request: HttpRequest): string {
   try {
-    return `answered ${readBearerToken(request) ?? 'nothing'}`;
+    return `answered ${readAuthorization(request)?.text ?? 'nothing'}`;
   } catch (error) {
     if (error instanceof AccessError) return error.code;
     throw error;
@@ -33,9 +33,9 @@ function refusalOf(request: HttpRequest): string {
 describe.each([
   ['Express', (request: HttpRequest) => request],
   ['Fastify', asFastify],
-])('readBearerToken on %s (RFC 6750 §2.1)', (_, platform) => {
+])('readAuthorization on %s (RFC 6750 §2.1, RFC 9449 §7.1)', (_, platform) => {
   const read = (...args: Parameters<typeof requestWith>): string | undefined =>
-    readBearerToken(platform(requestWith(...args)));
+    readAuthorization(platform(requestWith(...args)))?.text;
 
   it.each([`Bearer ${TOKEN}`, `bearer ${TOKEN}`, `BEARER ${TOKEN}`, `bEaReR ${TOKEN}`])(
     'takes %j: schemes have no case (RFC 9110 §11.1)',
@@ -45,11 +45,19 @@ describe.each([
   );
 
   it.each([
+    ['Bearer', `bearer ${TOKEN}`],
+    ['DPoP', `DPoP ${TOKEN}`],
+    ['DPoP', `dpop ${TOKEN}`],
+  ])('says that it came as %s', (scheme, header) => {
+    const carried = readAuthorization(platform(requestWith(header)));
+    expect(carried).toEqual({ scheme, text: TOKEN });
+  });
+
+  it.each([
     ['no header', undefined],
     ['an empty header', ''],
     ['another scheme', 'Basic dXNlcjpwYXNz'],
     ['Digest', 'Digest username="x"'],
-    ['DPoP, which is not understood yet', `DPoP ${TOKEN}`],
     ['a scheme that begins like ours', `Bearerx ${TOKEN}`],
     ['a scheme that ends like ours', `xBearer ${TOKEN}`],
     ['the token alone', TOKEN],
@@ -168,21 +176,21 @@ describe.each([
     const type = 'application/x-www-form-urlencoded';
 
     expect(
-      readBearerToken({ ...rest, headers: { ...headers, 'content-type': type }, body: form }),
-    ).toBe(TOKEN);
+      readAuthorization({ ...rest, headers: { ...headers, 'content-type': type }, body: form }),
+    ).toEqual({ scheme: 'Bearer', text: TOKEN });
   });
 
   it('never takes a token from a form (RFC 6750 §2.2)', () => {
     const request = platform(requestWith(undefined));
 
-    expect(readBearerToken({ ...request, body })).toBeUndefined();
+    expect(readAuthorization({ ...request, body })).toBeUndefined();
   });
 
   it('never repeats in a refusal what the request said', () => {
     const planted = 'planted-value';
     let refusal: unknown;
     try {
-      readBearerToken(
+      readAuthorization(
         platform(requestWith(`Bearer ${planted}`, { url: `/?access_token=${planted}` })),
       );
     } catch (error) {
