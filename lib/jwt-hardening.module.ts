@@ -2,14 +2,17 @@ import { type DynamicModule, Module, type Provider } from '@nestjs/common';
 import { APP_GUARD, DiscoveryModule, DiscoveryService, MetadataScanner } from '@nestjs/core';
 
 import { ClientAddress } from './binding/client-address.js';
+import { SenderProofs } from './binding/sender-proofs.service.js';
 import { CONFIG } from './composition/configuration.js';
 import { controllersAt, ENDPOINT_PROVIDERS } from './composition/endpoint-providers.js';
+import { SENDER_PROVIDERS } from './composition/sender-providers.js';
 import { SESSION_PROVIDERS } from './composition/session-providers.js';
 import { statusListsAt } from './composition/status-list-providers.js';
 import { TOKEN_PROVIDERS } from './composition/token-providers.js';
 import type { ResolvedConfig } from './config/resolve-config.js';
 import { EmergencyService } from './emergency/emergency.service.js';
 import { SecurityEvents } from './events/security-events.js';
+import { ActionConfirmations } from './guard/action-confirmations.js';
 import { AuthGuard } from './guard/auth.guard.js';
 import { MessageFence } from './guard/message-fence.js';
 import { RequestTransport } from './guard/request-transport.js';
@@ -27,6 +30,7 @@ import { RevocationService } from './revocation/revocation.service.js';
 import { SessionService } from './sessions/session.service.js';
 import { StatusListReader } from './status-list/status-list-reader.js';
 import { StatusLists } from './status-list/status-lists.service.js';
+import { StepUpService } from './step-up/step-up.service.js';
 import { StorageHealth } from './storage/storage-health.service.js';
 import { TokenService } from './tokens/token.service.js';
 import { SessionAnswers } from './transport/session-answers.service.js';
@@ -77,6 +81,7 @@ function assemble(
     providers: [
       ...(definition.providers ?? []),
       ...TOKEN_PROVIDERS,
+      ...SENDER_PROVIDERS,
       ...SESSION_PROVIDERS,
       ...ENDPOINT_PROVIDERS,
       ...statusListsAt(statusListPath),
@@ -95,8 +100,11 @@ function assemble(
       SessionService,
       RequestTransport,
       ClientAddress,
+      SenderProofs,
       SessionCookies,
       SessionAnswers,
+      StepUpService,
+      ActionConfirmations,
       StatusListReader,
       EmergencyService,
       StorageHealth,

@@ -65,14 +65,14 @@ export const ENDPOINT_PROVIDERS: readonly Provider[] = [
   {
     provide: AuthorizationEndpoint,
     useFactory: (
-      { authorization, endpoints, transport: { trustedProxies } }: ResolvedConfig,
+      { authorization, endpoints, transport }: ResolvedConfig,
       codes: AuthorizationCodes | null,
       clock: Clock,
     ) => {
       const { issuer, clients } = endpoints;
       // Its pages are where clients find it, whatever a Host header says.
       const origins = URL.canParse(issuer) ? [new URL(issuer).origin] : [];
-      const ownPages = new RequestOrigin({ origins, trustedProxies });
+      const ownPages = new RequestOrigin({ ...transport, origins });
       return new AuthorizationEndpoint(
         { issuer, clients, authorization },
         { codes, ownPages, clock },

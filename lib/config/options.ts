@@ -6,8 +6,10 @@ import type { KeyVault, Signer } from '../keys/signer.js';
 import type { SubjectDirectory } from '../revocation/subject-directory.js';
 import type { Storage } from '../storage/storage.js';
 import type { AuthorizationOptions } from './authorization-options.js';
+import type { BindingOptions } from './binding-options.js';
 import type { ClientOptions } from './client-options.js';
 import type { SessionsOptions } from './session-options.js';
+import type { StepUpOptions } from './step-up-options.js';
 import type { StatusListsOptions, TrustedStatusListsOptions } from './resolve-status-lists.js';
 import type { TransportOptions } from './transport-options.js';
 
@@ -47,6 +49,12 @@ export interface JwtHardeningOptions {
 
   /** Cookies, https, and the proxies in front of this service. */
   readonly transport?: TransportOptions;
+
+  /** How tokens are tied to their senders, so that stolen ones are worth nothing. */
+  readonly binding?: BindingOptions;
+
+  /** How users authenticate anew, or confirm single actions. */
+  readonly stepUp?: StepUpOptions;
 
   /**
    * Where state is kept: `memoryStorage()`, `redisStorage()`, `cacheManagerStorage()`, or your own.

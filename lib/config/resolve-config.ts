@@ -9,18 +9,21 @@ import type { RevocationConfig } from '../revocation/revocation.service.js';
 import type { SubjectDirectory } from '../revocation/subject-directory.js';
 import type { SessionsConfig } from '../sessions/session.service.js';
 import type { StatusListIssuer } from '../status-list/status-list-reader.js';
+import type { StepUpConfig } from '../step-up/step-up.service.js';
 import type { Storage } from '../storage/storage.js';
 import { isIdentifier } from '../tokens/claims.js';
 import type { TokensConfig } from '../tokens/token.service.js';
 import type { TransportConfig } from '../transport/transport-config.js';
 import { OptionReader } from './option-reader.js';
 import type { JwtHardeningOptions } from './options.js';
+import { type BindingConfig, readBinding } from './resolve-binding.js';
 import { readAuthorization } from './resolve-authorization.js';
 import { readClients } from './resolve-clients.js';
 import { readDerivationPeriod, readKeys } from './resolve-keys.js';
 import { readSessions } from './resolve-sessions.js';
 import { readStatusLists, type StatusListSettings } from './resolve-status-lists.js';
 import { checkCarried, readOutage, readStorage } from './resolve-storage.js';
+import { readStepUp } from './resolve-step-up.js';
 import { readTransport } from './resolve-transport.js';
 import { readTrust } from './resolve-trust.js';
 import { DAY, HOUR, MINUTE, SECOND } from './units.js';
@@ -36,6 +39,8 @@ export interface ResolvedConfig {
   readonly subjects: SubjectDirectory | null;
   readonly sessions: SessionsConfig;
   readonly transport: TransportConfig;
+  readonly binding: BindingConfig;
+  readonly stepUp: StepUpConfig;
   readonly endpoints: TokenEndpointsConfig;
   /** `null` where there is no code flow. */
   readonly authorization: AuthorizationConfig | null;
@@ -58,6 +63,8 @@ const OPTIONS: readonly (keyof JwtHardeningOptions)[] = [
   'subjects',
   'sessions',
   'transport',
+  'binding',
+  'stepUp',
   'clients',
   'authorization',
   'statusLists',
@@ -108,10 +115,12 @@ async function resolve(reader: OptionReader, nodeEnv: string | undefined): Promi
   const authorization = readAuthorization(reader, issuer, storage);
   const clients = await readClients(reader, storage);
   const { leeway } = tokens;
+  const binding = await readBinding(reader, { issuer, audiences, leeway, storage, transport });
   const keys = await readKeys(reader, { profile, issuer, leeway, nodeEnv, storage, outage });
   const derivationPeriod = readDerivationPeriod(reader, keys);
   checkCarried(reader, storage, keys);
   const maxLifetime = resolveMaxLifetime(reader, tokens, keys);
+  const stepUp = readStepUp(reader, { issuer, maxLifetime, leeway, storage });
   const trust = readTrust(reader, {
     issuer,
     audiences,
@@ -159,6 +168,8 @@ async function resolve(reader: OptionReader, nodeEnv: string | undefined): Promi
       accessTtl: tokens.accessTtl / SECOND,
     }),
     transport,
+    binding,
+    stepUp,
     endpoints: Object.freeze({ issuer, leeway: leeway / SECOND, clients }),
     authorization,
     statusLists,

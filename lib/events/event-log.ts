@@ -28,6 +28,7 @@ export class EventLog implements OnModuleDestroy {
       case 'token.rejected':
       case 'refresh.rejected':
       case 'session.unnotified':
+      case 'session.unreadable':
       case 'access.denied':
       case 'binding.mismatched':
       case 'proof.replayed':

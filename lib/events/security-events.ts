@@ -149,6 +149,8 @@ export interface SecurityEventFields {
   'session.refreshed': SessionEventFields & { readonly outcome: 'rotated' | 'repeated' };
   /** A logout or a revocation ended it in the store. */
   'session.ended': SessionEventFields;
+  /** What is stored of it is another version's, or somebody else's. Said with each list of it. */
+  'session.unreadable': SessionEventFields;
   /** Telling the owner of `refresh.reused` failed. */
   'session.unnotified': SessionEventFields & { readonly detail: string };
   /**

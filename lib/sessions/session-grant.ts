@@ -1,3 +1,4 @@
+import type { FingerprintClaim } from '../binding/fingerprint/fingerprint-claim.js';
 import { ClaimError, SessionError, StoreError } from '../kernel/errors.js';
 import { RESERVED_CLAIMS, type TokenClaims, type VerifiedClaims } from '../tokens/claims.js';
 import type { SessionFacts, StandingClaims } from '../tokens/token-standing.js';
@@ -12,13 +13,17 @@ import type { SessionRecord } from './session-store.js';
  * and sealed under the session's own tokens whom it is for and what they may do.
  */
 
-/** What a session was granted. It never changes. */
+/** What a session was granted, and to whom. Only the look of its sender changes. */
 export interface SessionGrant {
   /** What each access token says, `sid` included. */
   readonly claims: TokenClaims;
   /** What its first token said. */
   readonly standing: StandingClaims;
   readonly carrier: Carrier;
+  /** Its sender has to bring the cookie that goes with its refresh token. */
+  readonly sender?: 'cookie';
+  /** What its sender looked like the last time. */
+  readonly fingerprint?: FingerprintClaim;
 }
 
 /** What can be read without its tokens. */
@@ -42,14 +47,10 @@ interface SessionData {
 export const MAX_DATA = 4 * 1024;
 
 /** What a session was granted by its first token, whose claims were checked. */
-export function grantOf(
-  claims: VerifiedClaims,
-  standing: StandingClaims,
-  carrier: Carrier,
-): SessionGrant {
+export function grantOf(claims: VerifiedClaims, given: Omit<SessionGrant, 'claims'>): SessionGrant {
   const issued: readonly string[] = RESERVED_CLAIMS;
   const granted = Object.entries(claims).filter(([name]) => !issued.includes(name));
-  return { claims: { ...Object.fromEntries(granted), sub: claims.sub }, standing, carrier };
+  return { claims: { ...Object.fromEntries(granted), sub: claims.sub }, ...given };
 }
 
 /** Both parts as the store keeps them. @throws ClaimError if that is more than it takes */
@@ -78,7 +79,7 @@ export function readLabel(record: SessionRecord): SessionLabel {
 }
 
 /**
- * The same, with another device or address and under the newest seal, for the store to replace it by;
+ * The same, with another device, address or look and under the newest seal, for the store to replace it by;
  * `null` to leave it, also where there is no room: a session does not fail for its label.
  */
 export function renewData(
@@ -91,8 +92,10 @@ export function renewData(
   const before = readLabel(record);
   const after = { ...before, ...label };
   const isSame = after.device === before.device && after.addressPrefix === before.addressPrefix;
-  if (isSame && seals.isNewest(sealed)) return null;
-  const data = writeData(after, seals.isNewest(sealed) ? sealed : sealGrant(seals, token, grant));
+  // A sender never looks the same twice: its digests have another salt.
+  const isSealed = seals.isNewest(sealed) && grant.fingerprint === undefined;
+  if (isSame && isSealed) return null;
+  const data = writeData(after, isSealed ? sealed : sealGrant(seals, token, grant));
   return Buffer.byteLength(data) <= MAX_DATA ? data : null;
 }
 

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 
+import { isThumbprint } from '../binding/confirmation.js';
 import { type Duration, durationToMs } from '../kernel/duration.js';
 import { ClaimError } from '../kernel/errors.js';
 import type { Carrier, SessionBinding } from './session.js';
@@ -7,7 +8,6 @@ import type { Carrier, SessionBinding } from './session.js';
 /** Reads what an application says of a session, and doubts it. */
 
 const MAX_DEVICE = 200;
-const MAX_BINDING = 1024;
 
 /** Nobody reads the end of what is longer; marks that are no part of a label leave room for others. */
 const MAX_READ = 4 * MAX_DEVICE;
@@ -17,7 +17,6 @@ const CARRIERS: readonly unknown[] = ['body', 'cookie'] satisfies Carrier[];
 const BINDING_KINDS: readonly unknown[] = [
   'dpop',
   'mtls',
-  'fingerprint',
   'cookie',
 ] satisfies SessionBinding['kind'][];
 
@@ -40,17 +39,21 @@ export function readDevice(device: string | undefined): string | undefined {
   return label === '' ? undefined : label;
 }
 
-/** What the store keeps of a binding. @throws TypeError for what is none */
+/**
+ * What the store keeps of a binding, to be equal each time; of a cookie nothing, as it changes.
+ * @throws TypeError for what is none
+ */
 export function bindingDigest(binding: SessionBinding | undefined): string | null {
   if (binding === undefined) return null;
-  const { kind, value } = binding;
+  const { kind } = binding;
   if (!BINDING_KINDS.includes(kind)) {
     throw new TypeError(`The kind of a binding is one of ${BINDING_KINDS.join(', ')}.`);
   }
-  if (typeof value !== 'string' || value === '' || value.length > MAX_BINDING) {
-    throw new TypeError(`The value of a binding is 1 to ${MAX_BINDING} characters.`);
+  if (kind === 'cookie') return null;
+  if (!isThumbprint(binding.value)) {
+    throw new TypeError('The value of a binding is a SHA-256 thumbprint in base64url.');
   }
-  return hash('sha256', `${kind}\0${value}`, 'base64url');
+  return hash('sha256', `${kind}\0${binding.value}`, 'base64url');
 }
 
 /** A length in milliseconds that is not longer than configured. @throws TypeError */

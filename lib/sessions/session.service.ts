@@ -1,21 +1,18 @@
 import { Injectable } from '@nestjs/common';
 
 import { prefixOf } from '../binding/client-address.js';
-import { csrfDigest } from '../binding/csrf-digest.js';
 import type { ReplayStore } from '../binding/replay-store.js';
 import type { SecurityEvents } from '../events/security-events.js';
 import type { Clock } from '../kernel/clock.js';
 import { SessionError, StoreError } from '../kernel/errors.js';
 import type { RevocationService } from '../revocation/revocation.service.js';
-import type { TokenClaims } from '../tokens/claims.js';
 import type { PreparedToken } from '../tokens/token-signer.js';
-import type { SessionFacts, StandingClaims } from '../tokens/token-standing.js';
+import type { SessionFacts } from '../tokens/token-standing.js';
 import type { TokenService } from '../tokens/token.service.js';
 import { claimsToStart, type EntitlementsOf, narrowed, renewed } from './entitlements.js';
 import { learnRevocations } from './known-revocations.js';
 import type { PromisedSession } from './promised-session.js';
 import {
-  csrfTokenOf,
   newRefreshToken,
   presented,
   readRefreshToken,
@@ -42,19 +39,14 @@ import {
   sealData,
   type SessionGrant,
 } from './session-grant.js';
-import { describeSession } from './session-info.js';
-import {
-  bindingDigest,
-  expectCookieRoom,
-  expectMembers,
-  readCarrier,
-  readDevice,
-  shorter,
-} from './session-input.js';
+import { describeSessions } from './session-info.js';
+import { bindingDigest, expectMembers, readCarrier, readDevice, shorter } from './session-input.js';
 import { sessionOwner } from './session-owner.js';
 import type { SessionSeals } from './session-seals.js';
 import type { RotationVerdict, SessionKey, SessionRecord, SessionStore } from './session-store.js';
-import { type Preparing, tokenPair } from './token-pair.js';
+import { SessionSenders, type SessionSenderParts } from './session-sender.js';
+import { SessionTokens } from './session-tokens.js';
+import { tokenPair } from './token-pair.js';
 
 /** The part of the configuration that sessions need. Lengths in milliseconds. */
 export interface SessionsConfig {
@@ -84,6 +76,7 @@ export interface SessionsSurroundings {
     RevocationService,
     'catchUp' | 'revokeSession' | 'revokeSubject' | 'status'
   >;
+  readonly senders: SessionSenderParts;
   readonly clock: Clock;
   readonly events: SecurityEvents;
 }
@@ -105,12 +98,17 @@ export class SessionService {
   readonly #config: SessionsConfig;
   readonly #surroundings: SessionsSurroundings;
   readonly #refused: RefusedTokens;
+  readonly #senders: SessionSenders;
+  readonly #tokens: SessionTokens;
 
   /** @internal */
   constructor(config: SessionsConfig, surroundings: SessionsSurroundings) {
     this.#config = config;
     this.#surroundings = surroundings;
     this.#refused = new RefusedTokens(config, surroundings);
+    const { senders, tokens, clock } = surroundings;
+    this.#senders = new SessionSenders(senders);
+    this.#tokens = new SessionTokens(config.accessTtl, this.#senders, tokens, clock);
   }
 
   /**
@@ -150,14 +148,14 @@ export class SessionService {
       binding: binding?.kind,
       carrier,
     };
+    const sender = this.#senders.begin(start);
     // All of it: a session of an era that has ended would be refused below.
     await learnRevocations(this.#surroundings.revocations);
     const standing = promised.standing ?? (await tokens.standingFor(subject));
-    const prepared = await this.#prepare(claims, standing, {
-      csrfToken: carrier === 'cookie' ? csrfTokenOf(token) : undefined,
-      endsAt: startedAt + Math.min(absoluteFor, idleFor),
-    });
-    const grant = grantOf(prepared.signed.claims, standing, carrier);
+    const endsAt = startedAt + Math.min(absoluteFor, idleFor);
+    const making = { standing, token, carrier, binding, sender, endsAt };
+    const prepared = await this.#prepare(claims, making);
+    const grant = grantOf(prepared.signed.claims, { standing, carrier, ...sender });
     const data = sealData(this.#config.seals, token, { label, grant });
     const { lineage, secret } = presented(token, clientId, null);
     const proof = bindingDigest(binding);
@@ -175,7 +173,7 @@ export class SessionService {
     });
     events.emit({ type: 'session.started', at: this.#now(), sessionId, carrier });
     prepared.announce();
-    return tokenPair(token, carrier, prepared, Math.min(idleFor, absoluteFor));
+    return this.#pair(token, grant, prepared, Math.min(idleFor, absoluteFor));
   }
 
   /**
@@ -202,13 +200,16 @@ export class SessionService {
       return this.#refused.refuseAtOnce(store, token, { presented: shown, found });
     }
     const { session, at: askedAt } = found;
-    const grant = this.#checked(() => openGrant(this.#config.seals, token, session));
+    const grant = await this.#checked(() => openGrant(this.#config.seals, token, session));
     if ((refresh.carrier ?? grant.carrier) !== grant.carrier) {
       const detail = 'it travels in the other way';
       throw this.#refused.rejected(new SessionError('ERR_SESSION_UNKNOWN', detail));
     }
-    const prepared = await this.#renew(token, grant, session, refresh);
     const next = successorOf(token);
+    // Nothing is used up by another sender, nor is the session over: looks deceive.
+    const sender = await this.#checked(() => this.#senders.goOn(token, grant, refresh));
+    const renewal = await this.#renewal({ ...grant, ...sender }, session, refresh);
+    const prepared = await renewal(next);
     const device = readDevice(refresh.device);
     const prefix = prefixOf(refresh.address ?? '');
     const verdict = await store.rotate({
@@ -217,7 +218,7 @@ export class SessionService {
         secret: secretDigest(next),
         sealed: sealSuccessor(token, next),
         data: renewData(this.#config.seals, token, session, {
-          grant,
+          grant: { ...grant, ...sender },
           ...(device === undefined ? {} : { device }),
           ...(prefix === undefined ? {} : { addressPrefix: prefix }),
         }),
@@ -228,8 +229,12 @@ export class SessionService {
     switch (verdict.verdict) {
       case 'rotated':
         return this.#succeed(next, grant, prepared, verdict);
-      case 'repeated':
-        return this.#succeed(openSuccessor(token, verdict.sealed), grant, prepared, verdict);
+      case 'repeated': {
+        const same = openSuccessor(token, verdict.sealed);
+        // The cookie goes with the one successor, and so does what the access token says of it.
+        const again = sender.sender === undefined ? prepared : await renewal(same);
+        return this.#succeed(same, grant, again, verdict);
+      }
       default:
         return this.#refused.refuse(token, verdict, grant);
     }
@@ -260,10 +265,7 @@ export class SessionService {
   /** The sessions of a subject that can go on, the one used last first. */
   async list(subject: string): Promise<readonly SessionInfo[]> {
     const owner = sessionOwner({ issuer: this.#config.issuer, subject });
-    const records = await this.#store().list(owner);
-    return records
-      .map(describeSession)
-      .toSorted((a, b) => Number(b.lastUsedAt) - Number(a.lastUsedAt));
+    return describeSessions(await this.#store().list(owner), this.#surroundings);
   }
 
   /**
@@ -278,34 +280,36 @@ export class SessionService {
     return true;
   }
 
-  /** A new access token, made before anything is used up: what can fail has failed by then. */
-  async #renew(
-    token: RefreshToken,
+  /** New access tokens, made before anything is used up: what can fail has failed by then. */
+  async #renewal(
     grant: SessionGrant,
     session: SessionRecord,
-    { scope }: SessionRefresh,
-  ): Promise<PreparedToken> {
+    { scope, binding }: SessionRefresh,
+  ): Promise<(token: RefreshToken) => Promise<PreparedToken>> {
     const { tokens, clock } = this.#surroundings;
     const facts = factsOf(grant, session);
     const standing = await this.#refused.judged(facts.sessionId, () => tokens.standingOf(facts));
     const claims = await this.#refused.judged(facts.sessionId, () =>
       renewed(grant.claims, this.#config.entitlements, this.#now()),
     );
-    return this.#prepare(
-      this.#checked(() => narrowed(claims, scope)),
-      standing,
-      {
+    const asked = await this.#checked(() => narrowed(claims, scope));
+    const { carrier } = grant;
+    return (token) =>
+      this.#prepare(asked, {
         claimsFrom: this.#config.entitlements === null ? 'grant' : 'caller',
-        csrfToken: grant.carrier === 'cookie' ? csrfTokenOf(token) : undefined,
+        standing,
+        token,
+        carrier,
+        binding,
+        sender: grant,
         endsAt: Math.min(session.absoluteExpiresAt, clock.now() + session.idleFor),
-      },
-    );
+      });
   }
 
   /** Says so when a step refuses. */
-  #checked<T>(step: () => T): T {
+  async #checked<T>(step: () => T | Promise<T>): Promise<T> {
     try {
-      return step();
+      return await step();
     } catch (error) {
       throw error instanceof SessionError ? this.#refused.rejected(error) : error;
     }
@@ -362,24 +366,21 @@ export class SessionService {
     prepared.announce();
     // From now: who repeats a refresh does so some seconds after it.
     const lasts = Math.min(lastUsedAt + idleFor, absoluteExpiresAt) - at.getTime();
-    return tokenPair(token, grant.carrier, prepared, lasts);
+    return this.#pair(token, grant, prepared, lasts);
   }
 
-  async #prepare(
-    claims: TokenClaims,
-    standing: StandingClaims,
-    { csrfToken, endsAt, claimsFrom = 'caller' }: Preparing,
-  ): Promise<PreparedToken> {
-    const { tokens, clock } = this.#surroundings;
-    const remaining = Math.floor((endsAt - clock.now()) / 1000);
-    if (remaining < 1)
-      throw this.#refused.rejected(new SessionError('ERR_SESSION_UNKNOWN', 'it ends now'));
-    const csrf = csrfToken === undefined ? {} : { csrf: csrfDigest(csrfToken) };
-    // No access token outlives its session.
-    const ttl = remaining < this.#config.accessTtl ? { ttl: `${remaining}s` as const } : {};
-    const prepared = await tokens.prepare(claims, { ...standing, ...csrf }, { ...ttl, claimsFrom });
-    if (csrfToken !== undefined) expectCookieRoom(prepared.signed.token);
-    return prepared;
+  #prepare(...making: Parameters<SessionTokens['prepare']>): Promise<PreparedToken> {
+    return this.#checked(() => this.#tokens.prepare(...making));
+  }
+
+  #pair(
+    token: RefreshToken,
+    { carrier, sender }: SessionGrant,
+    prepared: PreparedToken,
+    lasts: number,
+  ): TokenPair {
+    const senderCookie = sender === 'cookie' ? this.#senders.cookieOf(token) : undefined;
+    return tokenPair(token, prepared, { carrier, senderCookie, lasts });
   }
 
   #clientId(given: string | undefined): string | undefined {

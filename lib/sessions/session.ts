@@ -1,13 +1,20 @@
+import type { SenderSignals } from '../binding/fingerprint/sender-signals.js';
 import type { Duration } from '../kernel/duration.js';
 import type { ClaimInput } from '../tokens/claims.js';
 import type { Misuse } from './session-store.js';
 
-/** What a sender proved besides its token, such as the thumbprint of a key it holds. */
-export interface SessionBinding {
-  readonly kind: 'dpop' | 'mtls' | 'fingerprint' | 'cookie';
-  /** 1 to 1024 characters; only a digest is kept. */
-  readonly value: string;
-}
+/**
+ * What a sender has to prove besides its tokens, with each refresh and each use of an access token:
+ * that it holds a key (RFC 9449), a client certificate (RFC 8705), or the cookie that no script reads
+ * (`SessionCookies.writeSenderCookie`).
+ */
+export type SessionBinding =
+  | {
+      readonly kind: 'dpop' | 'mtls';
+      /** The thumbprint, as `SenderProofs.prove` answers it; only a digest is kept. */
+      readonly value: string;
+    }
+  | { readonly kind: 'cookie' };
 
 /** What the subject of a session may do. */
 export interface Entitlements {
@@ -33,8 +40,12 @@ export interface SessionStart extends Entitlements {
   readonly device?: string | undefined;
   /** The client's address. Only its prefix is kept: /24 of IPv4, /48 of IPv6. */
   readonly address?: string | undefined;
-  /** What each refresh has to prove again. @defaultValue nothing */
+  /** What its sender has to prove from now on. @defaultValue nothing */
   readonly binding?: SessionBinding;
+  /** What its sender looks like, for `binding.fingerprint` and `binding.address`. */
+  readonly fingerprint?: SenderSignals;
+  /** What `SenderProofs.prove` says of a cookie; a session that starts makes its own. */
+  readonly senderCookie?: string;
   /**
    * Whether tokens travel in bodies and headers or in cookies. Those in cookies come with a CSRF
    * token, and their access tokens say so.
@@ -60,7 +71,11 @@ export interface SessionRefresh {
   readonly device?: string | undefined;
   readonly address?: string | undefined;
   /** What the sender proved; has to equal what the session began with. */
-  readonly binding?: SessionBinding;
+  readonly binding?: Extract<SessionBinding, { readonly value: string }>;
+  /** As in `SessionStart`; from now on it is expected to look so. */
+  readonly fingerprint?: SenderSignals;
+  /** For a session that is bound by a cookie: its value, as `SenderProofs.prove` reads it. */
+  readonly senderCookie?: string;
   /**
    * Where the token was found. One of another carrier is refused: a token in the body of a form that
    * another site sent must not be answered with cookies.
@@ -84,6 +99,8 @@ export const START_MEMBERS = Object.keys({
   device: 0,
   address: 0,
   binding: 0,
+  fingerprint: 0,
+  senderCookie: 0,
   carrier: 0,
   idleFor: 0,
   absoluteFor: 0,
@@ -94,13 +111,16 @@ export const REFRESH_MEMBERS = Object.keys({
   device: 0,
   address: 0,
   binding: 0,
+  fingerprint: 0,
+  senderCookie: 0,
   carrier: 0,
 } satisfies Record<keyof SessionRefresh, 0>);
 
 /** What a client gets for a login or a refresh (RFC 6749 §5.1). */
 export interface TokenPair {
   readonly accessToken: string;
-  readonly tokenType: 'Bearer';
+  /** How the access token has to be sent: with proofs, if it is bound to a key (RFC 9449 §5). */
+  readonly tokenType: 'Bearer' | 'DPoP';
   /** Seconds until the access token expires. */
   readonly expiresIn: number;
   readonly refreshToken: string;
@@ -113,6 +133,8 @@ export interface TokenPair {
   readonly carrier: Carrier;
   /** For the header of requests whose access token comes in a cookie; the same for the whole session. */
   readonly csrfToken: string | undefined;
+  /** For `SessionCookies.writeSenderCookie`, if the session is bound by it; changes with each refresh. */
+  readonly senderCookie: string | undefined;
 }
 
 /** A session as its owner may see it. No token, and nothing a token could be made of. */
@@ -127,8 +149,9 @@ export interface SessionInfo {
   readonly expiresAt: Date;
   /** Of the address it was last used from, such as `192.0.2.0/24`. */
   readonly addressPrefix: string | undefined;
-  readonly binding: SessionBinding['kind'] | 'none';
-  readonly carrier: Carrier;
+  /** `undefined`, as are all labels, where what is stored cannot be read: it can only be ended. */
+  readonly binding: SessionBinding['kind'] | 'none' | undefined;
+  readonly carrier: Carrier | undefined;
 }
 
 /** Which session the entitlements of are asked for. */

@@ -1,28 +1,25 @@
-import type { PreparedToken, PrepareOptions } from '../tokens/token-signer.js';
+import type { PreparedToken } from '../tokens/token-signer.js';
 import { csrfTokenOf, type RefreshToken, writeRefreshToken } from './refresh-token.js';
 import type { Carrier, TokenPair } from './session.js';
 
-/** How an access token of a session is made. */
-export interface Preparing extends Pick<PrepareOptions, 'claimsFrom'> {
-  readonly csrfToken: string | undefined;
-  /** Milliseconds since the epoch: when the session ends unless it is used. */
-  readonly endsAt: number;
+/** What goes with a pair besides its tokens. */
+export interface PairTerms {
+  readonly carrier: Carrier;
+  readonly senderCookie: string | undefined;
+  /** Milliseconds until the refresh token expires unless it is used. */
+  readonly lasts: number;
 }
 
-/**
- * What a client gets for a login or a refresh.
- * @param lasts milliseconds until the refresh token expires unless it is used
- */
+/** What a client gets for a login or a refresh. */
 export function tokenPair(
   token: RefreshToken,
-  carrier: Carrier,
   { signed }: PreparedToken,
-  lasts: number,
+  { carrier, senderCookie, lasts }: PairTerms,
 ): TokenPair {
-  const { sub: subject, scope = '' } = signed.claims;
+  const { sub: subject, scope = '', cnf } = signed.claims;
   return {
     accessToken: signed.token,
-    tokenType: 'Bearer',
+    tokenType: cnf?.jkt === undefined ? 'Bearer' : 'DPoP',
     expiresIn: signed.expiresIn,
     refreshToken: writeRefreshToken(token),
     refreshExpiresIn: Math.max(0, Math.floor(lasts / 1000)),
@@ -31,5 +28,6 @@ export function tokenPair(
     sessionId: token.key.id,
     carrier,
     csrfToken: carrier === 'cookie' ? csrfTokenOf(token) : undefined,
+    senderCookie,
   };
 }

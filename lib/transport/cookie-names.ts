@@ -7,4 +7,6 @@ export const COOKIE_NAMES = {
   refresh: '__Host-refresh_token',
   /** The one that a page's own script reads. */
   csrf: '__Host-csrf_token',
+  /** The one that goes with tokens that scripts keep, and that no script reads. */
+  sender: '__Host-sender',
 } as const;

@@ -12,8 +12,8 @@ export class HttpsOnly implements HttpsDemand {
   readonly #scheme: ConnectionScheme;
   readonly #known: readonly URL[];
 
-  constructor({ issuer, origins, trustedProxies }: Omit<TransportConfig, 'cookies' | 'https'>) {
-    this.#scheme = new ConnectionScheme(trustedProxies);
+  constructor({ issuer, origins, ...proxies }: Omit<TransportConfig, 'cookies' | 'https'>) {
+    this.#scheme = new ConnectionScheme(proxies);
     this.#known = [issuer, ...(origins ?? [])].flatMap((text) => {
       const url = URL.canParse(text) ? new URL(text) : undefined;
       return url?.protocol === 'https:' ? [url] : [];

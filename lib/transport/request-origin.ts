@@ -4,6 +4,9 @@ import { ConnectionScheme } from './connection-scheme.js';
 import { hostUrl } from './request-host.js';
 import type { TransportConfig } from './transport-config.js';
 
+/** What of the configuration decides that. */
+export type OriginConfig = Pick<TransportConfig, 'origins' | 'trustedProxies' | 'forwardedHeader'>;
+
 /**
  * Which site sent a request, by what browsers say and scripts cannot forge: `Origin` (RFC 6454 §7)
  * and `Sec-Fetch-Site` (Fetch Metadata). What says nothing is refused.
@@ -12,9 +15,9 @@ export class RequestOrigin {
   readonly #allowed: readonly string[] | null;
   readonly #scheme: ConnectionScheme;
 
-  constructor({ origins, trustedProxies }: Pick<TransportConfig, 'origins' | 'trustedProxies'>) {
+  constructor({ origins, ...proxies }: OriginConfig) {
     this.#allowed = origins;
-    this.#scheme = new ConnectionScheme(trustedProxies);
+    this.#scheme = new ConnectionScheme(proxies);
   }
 
   /** @throws AccessError `ERR_ACCESS_CSRF` unless a page of an allowed origin sent the request */

@@ -75,7 +75,7 @@ export class SessionCookies {
     // RFC 6749 §5.1.
     this.host.httpAdapter.setHeader(response, 'Cache-Control', 'no-store');
     return {
-      token_type: pair.tokenType,
+      token_type: 'Bearer',
       expires_in: expiresIn,
       scope: pair.scope,
       csrf_token: csrfToken,
@@ -119,6 +119,20 @@ export class SessionCookies {
     this.#origin.assertAllowed(request);
   }
 
+  /**
+   * Puts the cookie that goes with a session bound by it (`binding: { kind: 'cookie' }`) beside the
+   * tokens that stand in the body: after the login and after every refresh. Needs no
+   * `transport.cookies`.
+   * @throws TypeError if the session is not bound by it
+   */
+  writeSenderCookie(response: object, { senderCookie, refreshExpiresIn }: TokenPair): void {
+    if (senderCookie === undefined) throw new TypeError('the session is not bound by a cookie');
+    const sameSite = this.#settings?.sameSite ?? 'strict';
+    const cookie = sessionCookie('sender', senderCookie, { maxAge: refreshExpiresIn, sameSite });
+    this.#append(response, [cookie]);
+    this.host.httpAdapter.setHeader(response, 'Cache-Control', 'no-store');
+  }
+
   /** Makes the browser forget the cookies: for a logout, never for a refresh that was refused. */
   clear(response: object): void {
     if (this.#settings === null) return;
@@ -128,6 +142,11 @@ export class SessionCookies {
       clearedCookie('refresh', sameSite),
       clearedCookie('csrf', sameSite),
     ]);
+  }
+
+  /** The same for the sender cookie. */
+  clearSenderCookie(response: object): void {
+    this.#append(response, [clearedCookie('sender', this.#settings?.sameSite ?? 'strict')]);
   }
 
   #append(response: CookieResponse, cookies: readonly string[]): void {

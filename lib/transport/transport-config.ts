@@ -1,3 +1,4 @@
+import type { ForwardedHeader } from '../binding/forwarded-header.js';
 import type { IpNetwork } from '../binding/ip-address.js';
 
 /** The part of the configuration that the transport needs. */
@@ -9,6 +10,8 @@ export interface TransportConfig {
   /** Whose pages may send requests with cookies; `null` for those of the service itself. */
   readonly origins: readonly string[] | null;
   readonly https: 'required' | null;
+  /** In which header they write it; the others are never read. */
+  readonly forwardedHeader: ForwardedHeader;
   /** Proxies of ours, whose word about their clients counts. */
   readonly trustedProxies: readonly IpNetwork[];
 }

@@ -53,7 +53,7 @@ export class SessionsController {
       created_at: session.createdAt.toISOString(),
       last_used_at: session.lastUsedAt.toISOString(),
       expires_at: session.expiresAt.toISOString(),
-      binding: session.binding,
+      binding: session.binding ?? 'unknown',
       current: session.sessionId === token.sessionId,
     }));
   }

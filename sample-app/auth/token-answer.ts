@@ -3,7 +3,8 @@ import type { TokenPair } from 'nest-jwt-hardening';
 /** RFC 6749 §5.1. */
 export interface TokenAnswer {
   readonly access_token: string;
-  readonly token_type: 'Bearer';
+  /** `DPoP` for a pair that is bound to the client's key (RFC 9449 §5). */
+  readonly token_type: 'Bearer' | 'DPoP';
   /** Seconds. */
   readonly expires_in: number;
   readonly refresh_token: string;

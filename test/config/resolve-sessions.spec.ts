@@ -161,7 +161,9 @@ describe('a storage that carries no sessions', () => {
     expect((await read(undefined, storage)).problems).toEqual([]);
     const { config, tokens, revocations, clock } = await withoutSessions();
     const events = new SecurityEvents();
-    const surroundings = { store: null, replays: null, tokens, revocations, clock, events };
+    const senders = { fingerprints: null, cookieKeys: null, required: [] };
+    const none = { store: null, replays: null, senders };
+    const surroundings = { ...none, tokens, revocations, clock, events };
     const sessions = new SessionService(config, surroundings);
     for (const verb of [
       () => sessions.start('alice'),

@@ -29,7 +29,7 @@ const CLAIMS = {
   permissions: ['vault:open-at-rest'],
   claims: { tenant: 'tenant-at-rest' },
 };
-const THUMBPRINT = 'thumbprint-of-a-key-at-rest';
+const THUMBPRINT = 'thumbprint-of-a-key-at-rest-thumbprint-of-A';
 
 const ORIGIN = 'https://app.example';
 

@@ -30,7 +30,7 @@ const MAX_LAG = '2s';
 /** Milliseconds of grace: long enough for a successor to be used within it. */
 const GRACE = 2_000;
 
-const BOUND: SessionStart = { binding: { kind: 'dpop', value: 'thumbprint of the owner' } };
+const BOUND: SessionStart = { binding: { kind: 'dpop', value: `${'O'.repeat(42)}A` } };
 
 /** A session with what its owner has, and what a thief has of it. */
 interface Stolen {
@@ -121,7 +121,7 @@ const PATTERNS: readonly (readonly [string, Pattern])[] = [
   [
     'the right one with the proof of somebody else',
     (users, subject) =>
-      boundSession(users, subject, { kind: 'dpop', value: 'thumbprint of the thief' }),
+      boundSession(users, subject, { kind: 'dpop', value: `${'T'.repeat(42)}A` }),
   ],
 ];
 

@@ -225,6 +225,11 @@ const ROWS: {
     level: 'warn',
     text: 'session.unnotified sessionId=session-1 detail=TypeError',
   },
+  'session.unreadable': {
+    event: { at, type: 'session.unreadable', sessionId: 'session-1' },
+    level: 'warn',
+    text: 'session.unreadable sessionId=session-1',
+  },
   'refresh.reused': {
     event: { at, type: 'refresh.reused', sessionId: 'session-1', misuse: 'older' },
     level: 'error',

@@ -1,7 +1,13 @@
-import type { SessionBinding } from '../../lib/sessions/session.js';
+import { hash } from 'node:crypto';
+
+import type { SessionRefresh } from '../../lib/sessions/session.js';
 import { closeRooms, openRoom, type SessionRoom } from './session-room.js';
 
-const KEY: SessionBinding = { kind: 'dpop', value: 'thumbprint-of-the-owner' };
+type Proven = NonNullable<SessionRefresh['binding']>;
+
+const thumbprintOf = (whose: string): string => hash('sha256', whose, 'base64url');
+
+const KEY: Proven = { kind: 'dpop', value: thumbprintOf('the owner') };
 
 let room: SessionRoom;
 
@@ -20,12 +26,12 @@ describe('S012 bound refresh token', () => {
     expect(await room.refreshed(r2, { binding: KEY })).toBe('accepted');
   });
 
-  it.each<[what: string, began: SessionBinding | undefined, sent: SessionBinding | undefined]>([
-    ['with another DPoP key', KEY, { ...KEY, value: 'thumbprint-of-the-thief' }],
+  it.each<[what: string, began: Proven | undefined, sent: Proven | undefined]>([
+    ['with another DPoP key', KEY, { ...KEY, value: thumbprintOf('the thief') }],
     ['without proof', KEY, undefined],
     ['starting DPoP at renewal', undefined, KEY],
-    ['with the same value of another kind', KEY, { ...KEY, kind: 'cookie' }],
-    ['with a value that only begins the same', KEY, { ...KEY, value: `${KEY.value}2` }],
+    ['with the same value of another kind', KEY, { ...KEY, kind: 'mtls' }],
+    ['ending mTLS at renewal', { ...KEY, kind: 'mtls' }, undefined],
   ])('%s ends the session, in whatever state its token is', async (_what, began, sent) => {
     const own = began === undefined ? {} : { binding: began };
     const other = sent === undefined ? {} : { binding: sent };
@@ -41,14 +47,15 @@ describe('S012 bound refresh token', () => {
 
   it.each<[what: string, binding: unknown]>([
     ['an empty value', { kind: 'dpop', value: '' }],
-    ['a huge value', { kind: 'dpop', value: 'x'.repeat(1_025) }],
+    ['a value that only begins as one', { kind: 'dpop', value: `${KEY.value}2` }],
+    ['another spelling of a value', { kind: 'mtls', value: `${'A'.repeat(42)}B` }],
     ['a value that is no text', { kind: 'dpop', value: 7 }],
     ['a list', { kind: 'dpop', value: ['x'] }],
     ['no kind', { value: 'x' }],
     ['a kind that there is not', { kind: 'none', value: 'x' }],
     ['nothing at all', null],
   ])('with %s is a mistake of the application: nothing is used up', async (_what, binding) => {
-    const wrong = { binding: binding as SessionBinding };
+    const wrong = { binding: binding as Proven };
     const pair = await room.start({ binding: KEY });
     await expect(room.start(wrong)).rejects.toThrow(TypeError);
     await expect(room.refresh(pair, wrong)).rejects.toThrow(TypeError);

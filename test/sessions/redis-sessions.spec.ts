@@ -114,7 +114,7 @@ describeWithRedis('sessions in Redis', () => {
     const [a, b] = await open();
     const r1 = await a.start();
     a.store.once('after', 'rotate', () => Promise.reject(AWAY));
-    const stolen = { binding: { kind: 'dpop', value: 'of a thief' } } as const;
+    const stolen = { binding: { kind: 'dpop', value: `${'T'.repeat(42)}A` } } as const;
     expect(await a.refreshed(r1, stolen)).toBe('ERR_STORE_UNAVAILABLE');
     const answers = await atOnce(50, (index) => (index % 2 ? a : b).refreshed(r1));
     expect(tally(answers)).toEqual({ ERR_SESSION_ENDED: 50 });

@@ -128,7 +128,7 @@ describe('an alarm that could get lost', () => {
     return openRoom({ storage: shared, sessions: { onReuse } }, room.clock);
   }
 
-  const binding = { kind: 'dpop', value: 'thumbprint of a thief' } as const;
+  const binding = { kind: 'dpop', value: `${'T'.repeat(42)}A` } as const;
 
   it('with the answer of the store is raised by the next use of any token, as what it was', async () => {
     const pair = await room.start({ device: 'Firefox on Linux' });

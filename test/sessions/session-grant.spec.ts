@@ -10,7 +10,7 @@ afterEach(closeRooms);
 describe('what a session was granted', () => {
   it('is nothing that belongs to its first token alone', () => {
     const own = { iss: 'i', aud: 'a', exp: 3, nbf: 1, iat: 1, jti: 'j', era: 7, token_version: 2 };
-    const reserved = { ...own, cnf: {}, status: {}, csrf: 'c' };
+    const reserved = { ...own, cnf: {}, status: {}, csrf: 'c', fingerprint: {} };
     expect(Object.keys(reserved).toSorted()).toEqual(RESERVED_CLAIMS.toSorted());
     const lasting = {
       sub: 'alice',
@@ -21,7 +21,7 @@ describe('what a session was granted', () => {
       tenant: 't',
     };
     const claims: VerifiedClaims = { ...lasting, ...reserved };
-    expect(grantOf(claims, { era: 7 }, 'cookie')).toEqual({
+    expect(grantOf(claims, { standing: { era: 7 }, carrier: 'cookie' })).toEqual({
       claims: lasting,
       standing: { era: 7 },
       carrier: 'cookie',

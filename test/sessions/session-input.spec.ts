@@ -17,7 +17,7 @@ afterEach(closeRooms);
 
 describe('members that there are none of', () => {
   it.each<[name: string, start: object]>([
-    ['bindings', { bindings: { kind: 'dpop', value: 'thumbprint' } }],
+    ['bindings', { bindings: { kind: 'dpop', value: `${'O'.repeat(42)}A` } }],
     ['Carrier', { Carrier: 'cookie' }],
     ['idlefor', { idlefor: '5m' }],
     ['absoluteTtl', { absoluteTtl: '5m' }],
@@ -36,7 +36,7 @@ describe('members that there are none of', () => {
   });
 
   it.each<[name: string, refresh: object]>([
-    ['bindings', { bindings: { kind: 'dpop', value: 'thumbprint' } }],
+    ['bindings', { bindings: { kind: 'dpop', value: `${'O'.repeat(42)}A` } }],
     ['Carrier', { Carrier: 'cookie' }],
     ['scopes', { scopes: 'a' }],
     ['clientID', { clientID: 'app' }],

@@ -17,14 +17,14 @@ describe('the list of sessions', () => {
     const pair = await room.start({
       device: 'Firefox on Linux',
       address: '2001:db8:1:2:3::4',
-      binding: { kind: 'dpop', value: 'thumbprint' },
+      binding: { kind: 'mtls', value: `${'O'.repeat(42)}A` },
       carrier: 'cookie',
       idleFor: '1d',
       scope: 'a b',
     });
     room.clock.advance(60 * SECOND);
     await room.refresh(pair, {
-      binding: { kind: 'dpop', value: 'thumbprint' },
+      binding: { kind: 'mtls', value: `${'O'.repeat(42)}A` },
       address: '192.0.2.130',
     });
     const used = room.clock.now();
@@ -36,7 +36,7 @@ describe('the list of sessions', () => {
         lastUsedAt: new Date(used),
         expiresAt: new Date(used + DAY),
         addressPrefix: '192.0.2.0/24',
-        binding: 'dpop',
+        binding: 'mtls',
         carrier: 'cookie',
       },
     ]);
@@ -70,10 +70,10 @@ describe('the list of sessions', () => {
   it('holds nothing of a token, nor does what is at rest', async () => {
     const r1 = await room.start({
       carrier: 'cookie',
-      binding: { kind: 'mtls', value: 'thumbprint-of-it' },
+      binding: { kind: 'mtls', value: `${'O'.repeat(42)}A` },
       roles: ['director'],
     });
-    const binding = { kind: 'mtls', value: 'thumbprint-of-it' } as const;
+    const binding = { kind: 'mtls', value: `${'O'.repeat(42)}A` } as const;
     const r2 = await room.refresh(r1, { binding });
     const listed = JSON.stringify(await room.sessions.list('alice'));
     const stored = JSON.stringify(await room.store.list(ownerOf('alice')));
@@ -82,7 +82,7 @@ describe('the list of sessions', () => {
         const secrets = [pair.refreshToken.slice(4), pair.accessToken, pair.csrfToken ?? ''];
         for (const secret of secrets) expect(text).not.toContain(secret);
       }
-      for (const word of ['director', 'thumbprint-of-it', 'alice'])
+      for (const word of ['director', `${'O'.repeat(42)}A`, 'alice'])
         expect(text).not.toContain(word);
     }
   });
@@ -209,6 +209,32 @@ describe('what somebody else wrote into the store', () => {
     expect(await spoiled.refreshed(pair)).toMatch(/^ERR_(?:STORE_CORRUPT|SESSION_UNKNOWN)$/);
     isTampered = false;
     expect(await spoiled.refreshed(pair)).toBe('accepted');
+  });
+
+  it.each<[what: string, change: (data: string) => string]>([
+    ['no JSON', () => '{'],
+    ['null', () => 'null'],
+    ['a carrier that there is not', edited((data) => ({ ...data, carrier: 'none' }))],
+    ['a device that is no text', edited((data) => ({ ...data, device: {} }))],
+  ])('hides no session from a list, its own included: %s', async (_what, change) => {
+    let isTampered = false;
+    const isFirst = (data: string): boolean => data.includes('of the first');
+    const spoiled = await tampered((data) => (isTampered && isFirst(data) ? change(data) : data));
+    const first = await spoiled.start({ device: 'of the first' });
+    spoiled.clock.advance(SECOND);
+    const second = await spoiled.start({ device: 'of the second' });
+    isTampered = true;
+    const listed = await spoiled.sessions.list('alice');
+    expect(listed).toMatchObject([
+      { sessionId: second.sessionId, device: 'of the second', carrier: 'body', binding: 'none' },
+      { sessionId: first.sessionId, device: undefined, carrier: undefined, binding: undefined },
+    ]);
+    expect(listed[1]?.createdAt).toEqual(new Date(spoiled.clock.now() - SECOND));
+    const { sessionId } = first;
+    expect(spoiled.said('session.unreadable')).toMatchObject([{ sessionId }]);
+    await spoiled.sessions.end(sessionId);
+    expect(await spoiled.verdict(first)).toBe('ERR_TOKEN_REVOKED');
+    expect(await spoiled.sessions.list('alice')).toHaveLength(1);
   });
 
   it('does not make one session have the rights of another', async () => {

@@ -1,3 +1,5 @@
+import { ClientAddress } from '../../lib/binding/client-address.js';
+import { senderChecks } from '../../lib/composition/sender-providers.js';
 import type { JwtHardeningOptions } from '../../lib/config/options.js';
 import { resolveConfig } from '../../lib/config/resolve-config.js';
 import { SecurityEvents } from '../../lib/events/security-events.js';
@@ -65,7 +67,10 @@ export async function openIssuer(
   const { subjects } = config;
   const standing = new TokenStanding({ revocations, subjects, allocator: null, statusLists: null });
   const tokens = new TokenService(config.tokens, { keyRing, trusted, standing, clock, events });
+  const addresses = new ClientAddress(config.transport.trustedProxies);
+  const checks = senderChecks({ ...config, storage }, addresses, clock, events);
   const sessions = new SessionService(config.sessions, {
+    senders: { ...checks, required: config.binding.required },
     store: sessionStore,
     replays: storage.replayStore instanceof NotCarried ? null : storage.replayStore,
     tokens,

@@ -66,6 +66,7 @@ const PAIR: TokenPair = {
   subject: 'user-1',
   carrier: 'cookie',
   csrfToken: 'B'.repeat(43),
+  senderCookie: undefined,
 };
 
 /** An answer of Express, as far as its adapter uses it. */
