@@ -2,12 +2,15 @@ import { applyDecorators, Controller, Get } from '@nestjs/common';
 
 import {
   AnyScope,
+  Bound,
   type Demand,
   demandsOfClass,
   demandsOfMethod,
+  DuringStepUp,
   Permissions,
   Policy,
   Public,
+  RequireStepUp,
   Roles,
   Scopes,
 } from '../../lib/guard/decorators.js';
@@ -87,6 +90,60 @@ describe('what a decorator refuses when the class is defined', () => {
     },
   );
 
+  it('@Bound() without a kind, which would demand nothing', () => {
+    expect(() => (Bound as Loose)()).toThrow(new TypeError('@Bound takes at least one name'));
+  });
+
+  it.each(['', 'DPoP', 'dpop ', 'address', 'none', undefined, null, 1, ['dpop'], {}])(
+    '@Bound(%j), which is no binding',
+    (kind) => {
+      const message = '@Bound was given a malformed name';
+      expect(() => (Bound as Loose)(kind)).toThrow(new TypeError(message));
+      expect(() => (Bound as Loose)('dpop', kind)).toThrow(new TypeError(message));
+    },
+  );
+
+  it.each<readonly [string, unknown]>([
+    ['nothing', undefined],
+    ['null', null],
+    ['a text', '5m'],
+    ['a list', ['5m']],
+    ['a function', () => ({})],
+    ['an empty object', {}],
+    ['members that say nothing', { maxAge: undefined, acr: undefined }],
+    ['a member that is none', { maxAge: '5m', maxage: '1m' }],
+    ['an age without a unit', { maxAge: 300 }],
+    ['an age in words', { maxAge: 'five minutes' }],
+    ['no age at all', { maxAge: '0s' }],
+    ['an age of null', { maxAge: null }],
+    ['an age with a fraction of a second', { maxAge: '1500ms' }],
+    ['an empty acr', { acr: '' }],
+    ['no acr', { acr: [] }],
+    ['an acr of two words', { acr: 'very strong' }],
+    ['an acr with a quote', { acr: 'a"b' }],
+    ['an acr that is a hole', { acr: Array.from({ length: 1 }) }],
+    ['an acr of null', { acr: null }],
+    ['an acr that is a number', { acr: 1 }],
+    ['no amr', { amr: [] }],
+    ['an amr with a comma and a space', { amr: 'pwd, otp' }],
+    ['an amr that is an object', { amr: { otp: true } }],
+    ['an empty action', { action: '' }],
+    ['an action of two words', { action: 'delete account' }],
+    ['an action with a line break', { action: 'a\r\nb' }],
+    ['a list of actions', { action: ['a'] }],
+    ['a long action', { action: 'a'.repeat(129) }],
+  ])('@RequireStepUp() with %s', (_, requirement) => {
+    expect(() => (RequireStepUp as Loose)(requirement)).toThrow(/^@RequireStepUp /);
+  });
+
+  it('never repeats a malformed requirement, which may end in a log', () => {
+    for (const requirement of [{ action: 'planted value' }, { acr: 'planted value' }]) {
+      expect(() => RequireStepUp(requirement)).toThrow(
+        expect.objectContaining({ message: expect.not.stringContaining('planted') as string }),
+      );
+    }
+  });
+
   it('a demand on a method that is named by a symbol, which no route table could show', () => {
     expect(() => Scopes('a')({}, Symbol('hidden'), {})).toThrow(TypeError);
   });
@@ -97,6 +154,8 @@ describe('what a decorator refuses when the class is defined', () => {
     ['Roles', Roles],
     ['Permissions', Permissions],
     ['Policy', Policy],
+    ['Bound', Bound],
+    ['RequireStepUp', RequireStepUp],
   ])('@%s written without its brackets on a method', (_, decorator) => {
     class Target {
       method(): void {}
@@ -130,6 +189,23 @@ describe('what stands at a class and at a method', () => {
       { kind: 'roles', any: ['e', 'f'] },
       { kind: 'anyScope', any: ['c', 'd'] },
       { kind: 'scopes', all: ['a', 'b'] },
+    ]);
+  });
+
+  it('keeps what is demanded of the sender and of the last authentication', () => {
+    class Target {
+      @RequireStepUp({ maxAge: '5m', acr: ['a', 'b', 'a'], amr: 'otp', action: 'pay' })
+      @RequireStepUp({ acr: 'a' })
+      @Bound('dpop', 'mtls')
+      @DuringStepUp()
+      method(): void {}
+    }
+
+    expect(methodDemands(Target, 'method')).toEqual([
+      { kind: 'duringStepUp' },
+      { kind: 'bound', any: ['dpop', 'mtls'] },
+      { kind: 'stepUp', maxAge: undefined, acr: ['a'], amr: [], action: undefined },
+      { kind: 'stepUp', maxAge: 300, acr: ['a', 'b'], amr: ['otp'], action: 'pay' },
     ]);
   });
 

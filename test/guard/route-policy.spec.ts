@@ -48,7 +48,7 @@ function inputWith(rights: object = {}): PolicyInput {
 /** `allowed`, or the code of the refusal. */
 async function verdictOn(policy: RoutePolicy, rights: object = {}): Promise<string> {
   try {
-    const verdict = await authorize(policy, inputWith(rights));
+    const verdict = await authorize(policy, inputWith(rights), NOW);
     return verdict === true ? 'allowed' : `answered ${String(verdict)}`;
   } catch (error) {
     if (error instanceof AccessError) return error.code;
@@ -57,6 +57,7 @@ async function verdictOn(policy: RoutePolicy, rights: object = {}): Promise<stri
 }
 
 const DENIED = 'ERR_ACCESS_DENIED';
+const NOW = 1_100;
 
 describe('one demand', () => {
   class Routes {
@@ -399,7 +400,7 @@ describe('policy functions', () => {
     ['reads what is not there', () => (undefined as never as { a: { b: boolean } }).a.b],
   ])('refuses when a function %s, and keeps the reason to itself', async (_, allows) => {
     const policy = policyWith(allows);
-    const error: unknown = await (async () => authorize(policy, inputWith()))().catch(
+    const error: unknown = await (async () => authorize(policy, inputWith(), NOW))().catch(
       (reason: unknown) => reason,
     );
 
@@ -465,7 +466,9 @@ describe('policy functions', () => {
       return Reflect.set(given.token, 'roles', ['admin']);
     });
 
-    await expect((async () => authorize(policy, input))()).rejects.toMatchObject({ code: DENIED });
+    await expect((async () => authorize(policy, input, NOW))()).rejects.toMatchObject({
+      code: DENIED,
+    });
     expect(seen).toEqual([input]);
     expect(input.token.roles).toEqual(['user']);
   });
@@ -475,13 +478,15 @@ describe('policy functions', () => {
       authorize(
         policyWith(() => true),
         inputWith(),
+        NOW,
       ),
     ).toBe(true);
-    expect(authorize(policyWith(), inputWith())).toBe(true);
+    expect(authorize(policyWith(), inputWith(), NOW)).toBe(true);
     expect(
       authorize(
         policyWith(async () => true),
         inputWith(),
+        NOW,
       ),
     ).toBeInstanceOf(Promise);
   });
@@ -501,7 +506,7 @@ describe('what a refusal says', () => {
     }
     const refusals = await Promise.all(
       ['scopes', 'roles', 'permissions', 'anyScope'].map((method) =>
-        (async () => authorize(policyOf(Routes, method), inputWith()))().catch(
+        (async () => authorize(policyOf(Routes, method), inputWith(), NOW))().catch(
           (error: unknown) => error,
         ),
       ),
