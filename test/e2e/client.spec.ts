@@ -377,11 +377,11 @@ describeWithChromium('the browser client', () => {
         const refused = refreshes.filter(({ status }) => status !== 200 && status !== 0);
         expect(refused.map(inWords)).toEqual([]);
         expect(overlaps(refreshes, [...all])).toEqual([]);
-        // Due after 80 to 90 percent of a token's life, for all tabs together; one whose tab was left
-        // has to be repeated.
+        // Due after 80 to 90 percent of a token's life, for all tabs together: two tabs on their own
+        // would make more than 2.2. One whose tab was left has to be repeated.
         const whole = refreshes.filter((it) => !wasLeft([...all], it, it.end));
         const perLife = whole.length / (lasted / (ACCESS_TTL * 1_000));
-        expect(perLife).toBeLessThan(1.6);
+        expect(perLife).toBeLessThan(2);
         process.stderr.write(
           `${transport}: ${Math.round(lasted / 1000)} s, ${good} answers, ${interrupted} interrupted, ${refreshes.length} refreshes, ${perLife.toFixed(2)} per token life\n`,
         );
