@@ -89,13 +89,14 @@ export class StepUpService extends ActionConfirmations {
 
   /**
    * A new session in the place of the one of a token, for a user who has authenticated anew just now.
-   * Rights and claims are those of the token unless others are given. The old session and its tokens
-   * are over when this resolves; when it rejects there is no new one.
-   * @param token of this issuer, as the guard accepted it
-   * @param start `acr` and `amr` of this authentication, and what the sender proved
+   * It is bound to the sender of the token; rights and claims are those of the token unless others are
+   * given. The old session and its tokens are over when this resolves; when it rejects there is no new
+   * one.
+   * @param token of this issuer, as the guard accepted it for this request
+   * @param start `acr` and `amr` of this authentication, and what the sender looks like
    * @throws TokenError if the token was revoked or has expired by the end of it
    * @throws AccessError `ERR_ACCESS_DENIED` if it is another issuer's
-   * @throws TypeError if the new session is bound less than the token
+   * @throws TypeError if the new session would be bound to another sender, or less than the token
    * @throws ClaimError, SessionError as `SessionService.start`
    */
   async confirm(token: VerifiedToken, start: StepUpStart = {}): Promise<TokenPair> {

@@ -1,4 +1,5 @@
-import type { SessionStart } from '../sessions/session.js';
+import type { Confirmation } from '../binding/confirmation.js';
+import type { SessionBinding, SessionStart } from '../sessions/session.js';
 import { type ClaimInput, RESERVED_CLAIMS } from '../tokens/claims.js';
 import type { VerifiedToken } from '../tokens/verified-token.js';
 
@@ -28,15 +29,18 @@ const NOT_CUSTOM: readonly string[] = [
 ];
 
 /**
- * What the session is started with that takes the place of the token's.
+ * What the session is started with that takes the place of the token's. It is bound to the key, the
+ * certificate or the cookie that the token is bound to: the guard has seen them just now, and a proof
+ * cannot be shown twice.
  * @throws TypeError for what would change the sender or pretend another authentication
  */
 export function successionOf(token: VerifiedToken, start: StepUpStart): SessionStart {
   const fixed = FIXED.find((name) => name in start);
   if (fixed !== undefined) throw new TypeError(`${fixed} is not chosen at a step-up.`);
-  if (!isAsMuchBound(token, start)) {
-    throw new TypeError('The session has to be bound to the sender that its token is bound to.');
+  if (token.fingerprint !== undefined && start.fingerprint === undefined) {
+    throw new TypeError('fingerprint is missing, and the token has one.');
   }
+  const binding = bindingOf(token, start.binding);
   const { scopes: scope, roles, permissions, clientId, claims } = token;
   const custom = Object.entries(claims).filter(([name]) => !NOT_CUSTOM.includes(name));
   return {
@@ -46,22 +50,41 @@ export function successionOf(token: VerifiedToken, start: StepUpStart): SessionS
     // Of a verified token, and without what is no JSON of the application's.
     claims: Object.fromEntries(custom) as Readonly<Record<string, ClaimInput | undefined>>,
     ...start,
+    ...(binding === undefined ? {} : { binding }),
     ...(clientId === undefined ? {} : { clientId }),
     carrier: claims.csrf === undefined ? 'body' : 'cookie',
   };
 }
 
-/** Each proof that the token asks for, of the same key or certificate. */
-function isAsMuchBound(
-  { confirmation = {}, claims }: VerifiedToken,
-  { binding, ...others }: StepUpStart,
-): boolean {
+/** That of the token, which is never given up for another or for less. */
+function bindingOf(
+  { confirmation }: VerifiedToken,
+  given: SessionBinding | undefined,
+): SessionBinding | undefined {
+  if (confirmation === undefined) return given;
+  const [bound, ...more] = bindingsIn(confirmation);
+  // A session is bound to one thing: what a token says beyond that would be lost.
+  if (bound === undefined || more.length > 0) {
+    throw new TypeError('A session cannot be bound as its token is.');
+  }
+  if (given !== undefined && !isSame(given, bound)) {
+    throw new TypeError('binding is another than that of the token.');
+  }
+  return bound;
+}
+
+function bindingsIn(confirmation: Confirmation): readonly SessionBinding[] {
   const { jkt, 'x5t#S256': certificate, 'cookie#S256': cookie } = confirmation;
+  const bindings: SessionBinding[] = [];
+  if (jkt !== undefined) bindings.push({ kind: 'dpop', value: jkt });
+  if (certificate !== undefined) bindings.push({ kind: 'mtls', value: certificate });
+  if (cookie !== undefined) bindings.push({ kind: 'cookie' });
+  return bindings;
+}
+
+function isSame(one: SessionBinding, other: SessionBinding): boolean {
   return (
-    (jkt === undefined || (binding?.kind === 'dpop' && binding.value === jkt)) &&
-    (certificate === undefined || (binding?.kind === 'mtls' && binding.value === certificate)) &&
-    (cookie === undefined || binding?.kind === 'cookie') &&
-    (claims['fingerprint'] === undefined ||
-      ('fingerprint' in others && others.fingerprint !== undefined))
+    one.kind === other.kind &&
+    (one.kind === 'cookie' || other.kind === 'cookie' || one.value === other.value)
   );
 }

@@ -145,37 +145,55 @@ describe('the sender of the new session', () => {
   const dpop = { kind: 'dpop', value: THUMBPRINT } as const;
   const mtls = { kind: 'mtls', value: THUMBPRINT } as const;
 
-  it.each<readonly [string, object, StepUpStart]>([
-    ['a key', { jkt: THUMBPRINT }, { binding: dpop }],
-    ['a certificate', { 'x5t#S256': THUMBPRINT }, { binding: mtls }],
-  ])('is that of the token: %s', (_, cnf, start) => {
-    expect(successionOf(bound(cnf), start).binding).toEqual(start.binding);
+  it.each<readonly [string, object, object]>([
+    ['a key', { jkt: THUMBPRINT }, dpop],
+    ['a certificate', { 'x5t#S256': THUMBPRINT }, mtls],
+    ['a cookie', { 'cookie#S256': THUMBPRINT }, { kind: 'cookie' }],
+  ])('is that of the token, proven just now: %s', (_, cnf, binding) => {
+    expect(successionOf(bound(cnf), {})).toMatchObject({ binding });
+    expect(successionOf(bound(cnf), { binding: binding as typeof dpop })).toMatchObject({
+      binding,
+    });
   });
 
-  it.each<readonly [string, object, StepUpStart]>([
-    ['none instead of a key', { jkt: THUMBPRINT }, {}],
-    ['another key', { jkt: THUMBPRINT }, { binding: { ...dpop, value: OTHER } }],
-    ['a certificate instead of a key', { jkt: THUMBPRINT }, { binding: mtls }],
-    ['none instead of a certificate', { 'x5t#S256': THUMBPRINT }, {}],
-    ['another certificate', { 'x5t#S256': THUMBPRINT }, { binding: { ...mtls, value: OTHER } }],
-    ['a key instead of a certificate', { 'x5t#S256': THUMBPRINT }, { binding: dpop }],
-    ['none instead of a cookie', { 'cookie#S256': THUMBPRINT }, {}],
-    ['a key instead of a cookie', { 'cookie#S256': THUMBPRINT }, { binding: dpop }],
-    ['one of two', { jkt: THUMBPRINT, 'x5t#S256': THUMBPRINT }, { binding: dpop }],
-  ])('is refused: %s', (_, cnf, start) => {
-    expect(() => successionOf(bound(cnf), start)).toThrow(TypeError);
+  it.each<readonly [string, object, StepUpStart['binding']]>([
+    ['another key', { jkt: THUMBPRINT }, { ...dpop, value: OTHER }],
+    ['a certificate instead of a key', { jkt: THUMBPRINT }, mtls],
+    ['a cookie instead of a key', { jkt: THUMBPRINT }, { kind: 'cookie' }],
+    ['another certificate', { 'x5t#S256': THUMBPRINT }, { ...mtls, value: OTHER }],
+    ['a key instead of a certificate', { 'x5t#S256': THUMBPRINT }, dpop],
+    ['a key instead of a cookie', { 'cookie#S256': THUMBPRINT }, dpop],
+    ['one of two', { jkt: THUMBPRINT, 'x5t#S256': THUMBPRINT }, dpop],
+    ['what there is not', {}, dpop],
+  ])('is refused: %s', (_, cnf, binding) => {
+    expect(() => successionOf(bound(cnf), binding === undefined ? {} : { binding })).toThrow(
+      TypeError,
+    );
+  });
+
+  it('cannot be one of two without a word, either', () => {
+    const cnf = { jkt: THUMBPRINT, 'x5t#S256': THUMBPRINT };
+    expect(() => successionOf(bound(cnf), {})).toThrow(TypeError);
   });
 
   it('is looked at again where the token says how it looked', () => {
-    const token = VerifiedToken.seal(
-      'access',
-      { kid: 'k', algorithm: 'ES256', era: 0 },
-      {
-        ...alice.token.claims,
-        fingerprint: { k: 'a' },
-      },
-    );
+    const facts = { kid: 'k', algorithm: 'ES256', era: 0, fingerprint: {} } as const;
+    const token = VerifiedToken.seal('access', facts as never, alice.token.claims);
     expect(() => successionOf(token, {})).toThrow(TypeError);
+    const signals = {} as NonNullable<StepUpStart['fingerprint']>;
+    expect(successionOf(token, { fingerprint: signals }).fingerprint).toBe(signals);
+  });
+
+  it.each<readonly [string, SessionStart]>([
+    ['a key', { binding: dpop }],
+    ['a certificate', { binding: mtls }],
+  ])('is kept from session to session: %s', async (_, start) => {
+    const bob = await room.logIn(start, 'bob');
+    const { pair, token } = await stepUp({}, bob);
+    expect(token.confirmation).toEqual(bob.token.confirmation);
+    expect(token.confirmation).toBeDefined();
+    // And asked for at its refresh.
+    expect(await room.refreshed(pair)).not.toBe('accepted');
   });
 
   it('may be bound where the token was not', () => {
