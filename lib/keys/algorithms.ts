@@ -22,6 +22,15 @@ export type SigningAlgorithm =
   | 'ML-DSA-87'
   | 'HS256';
 
+/**
+ * What access tokens are encrypted with (RFC 7518 §4.4): one secret key, since who encrypts is who
+ * decrypts. Nothing that comes with a public key, a password or a shared secret of two parties.
+ */
+export type EncryptionAlgorithm = 'A256KW';
+
+/** What a key of the ring is for, by its algorithm. */
+export type KeyAlgorithm = SigningAlgorithm | EncryptionAlgorithm;
+
 /** How `node:crypto` generates a key pair for an algorithm. */
 export type KeyGeneration =
   | { readonly type: 'ec'; readonly options: { readonly namedCurve: string } }
@@ -30,8 +39,9 @@ export type KeyGeneration =
   | { readonly type: 'ml-dsa-44' | 'ml-dsa-65' | 'ml-dsa-87' }
   | { readonly type: 'hmac'; readonly options: { readonly length: number } };
 
-/** Everything this package knows about one algorithm. Nothing else may know any of it. */
+/** Everything this package knows about one signature algorithm. Nothing else may know any of it. */
 export interface AlgorithmRow {
+  readonly use: 'sig';
   /** The value of the header's `alg` and of the key's `alg` (RFC 7518 §3.1, RFC 8037, RFC 9864). */
   readonly name: SigningAlgorithm;
   /** The JWK key type a key of this algorithm has. */
@@ -61,6 +71,28 @@ export interface AlgorithmRow {
   readonly verifiesInline: boolean;
 }
 
+/** The same about one way to encrypt. Lengths in bytes. */
+export interface EncryptionRow {
+  readonly use: 'enc';
+  readonly name: EncryptionAlgorithm;
+  readonly kty: 'oct';
+  readonly symmetric: true;
+  readonly keyLength: number;
+  /** The header's `enc` (RFC 7518 §5.3): what the content is encrypted with, under a key of its own. */
+  readonly contentEncryption: 'A256GCM';
+  /** The ciphers by the names `node:crypto` has for them. */
+  readonly wrapCipher: 'id-aes256-wrap';
+  readonly contentCipher: 'aes-256-gcm';
+  /** RFC 3394 §2.2.3.1: what unwraps to anything else was not wrapped under this key. */
+  readonly wrapIv: string;
+  readonly contentKeyLength: number;
+  readonly wrappedKeyLength: number;
+  readonly ivLength: number;
+  readonly tagLength: number;
+  readonly publicMembers: readonly string[];
+  readonly privateMembers: readonly string[];
+}
+
 type Curve = 'P-256' | 'P-384' | 'P-521';
 type Digest = 'sha256' | 'sha384' | 'sha512';
 
@@ -70,6 +102,7 @@ const ecdsa = (
   digest: Digest,
   signatureLength: number,
 ): AlgorithmRow => ({
+  use: 'sig',
   name,
   kty: 'EC',
   crv,
@@ -84,6 +117,7 @@ const ecdsa = (
 });
 
 const eddsa = (name: 'Ed25519' | 'EdDSA'): AlgorithmRow => ({
+  use: 'sig',
   name,
   kty: 'OKP',
   crv: 'Ed25519',
@@ -102,6 +136,7 @@ const rsa = (
   digest: Digest,
   parameters: AlgorithmRow['parameters'],
 ): AlgorithmRow => ({
+  use: 'sig',
   name,
   kty: 'RSA',
   symmetric: false,
@@ -116,6 +151,7 @@ const rsa = (
 
 /** FIPS 204, as JWK carries it: `alg` is part of the key (type AKP), the private member is the seed. */
 const mlDsa = (level: '44' | '65' | '87', signatureLength: number): AlgorithmRow => ({
+  use: 'sig',
   name: `ML-DSA-${level}`,
   kty: 'AKP',
   symmetric: false,
@@ -129,6 +165,7 @@ const mlDsa = (level: '44' | '65' | '87', signatureLength: number): AlgorithmRow
 });
 
 const hs256: AlgorithmRow = {
+  use: 'sig',
   name: 'HS256',
   kty: 'oct',
   symmetric: true,
@@ -166,6 +203,25 @@ const ROWS: readonly AlgorithmRow[] = [
   hs256,
 ];
 
+/** The one way to encrypt. */
+export const ENCRYPTION: EncryptionRow = {
+  use: 'enc',
+  name: 'A256KW',
+  kty: 'oct',
+  symmetric: true,
+  keyLength: 32,
+  contentEncryption: 'A256GCM',
+  wrapCipher: 'id-aes256-wrap',
+  contentCipher: 'aes-256-gcm',
+  wrapIv: 'a6a6a6a6a6a6a6a6',
+  contentKeyLength: 32,
+  wrappedKeyLength: 40,
+  ivLength: 12,
+  tagLength: 16,
+  publicMembers: ['kty'],
+  privateMembers: ['k'],
+};
+
 // A Map, so that a name like "constructor" finds nothing.
 const TABLE: ReadonlyMap<string, AlgorithmRow> = new Map(ROWS.map((row) => [row.name, row]));
 
@@ -175,7 +231,7 @@ export const ASYMMETRIC_ALGORITHMS: readonly SigningAlgorithm[] = ROWS.filter(
   (row) => !row.symmetric,
 ).map((row) => row.name);
 
-/** The row of an algorithm, by its exact, case-sensitive name. */
+/** The row of a signature algorithm, by its exact, case-sensitive name. */
 export function findAlgorithm(name: unknown): AlgorithmRow | undefined {
   return typeof name === 'string' ? TABLE.get(name) : undefined;
 }
@@ -185,4 +241,18 @@ export function algorithmRow(name: SigningAlgorithm): AlgorithmRow {
   const row = TABLE.get(name);
   if (row === undefined) throw new TypeError(`unknown signing algorithm ${name}`);
   return row;
+}
+
+/** The row of whatever a key of the ring can be for, by its exact, case-sensitive name. */
+export function findKeyAlgorithm(name: unknown): AlgorithmRow | EncryptionRow | undefined {
+  return name === ENCRYPTION.name ? ENCRYPTION : findAlgorithm(name);
+}
+
+/** The same for an algorithm that is known to be offered. */
+export function keyAlgorithmRow(name: KeyAlgorithm): AlgorithmRow | EncryptionRow {
+  return isEncryption(name) ? ENCRYPTION : algorithmRow(name);
+}
+
+export function isEncryption(name: KeyAlgorithm): name is EncryptionAlgorithm {
+  return name === ENCRYPTION.name;
 }

@@ -1,5 +1,5 @@
-import type { KeyErrorCode } from '../kernel/errors.js';
-import type { SigningAlgorithm } from './algorithms.js';
+import { KeyError, type KeyErrorCode } from '../kernel/errors.js';
+import { type KeyAlgorithm, keyAlgorithmRow } from './algorithms.js';
 import type { CompromisedKey, KeyFacts, KeyPhase } from './key-ring.js';
 
 /** What operators are told of keys: never a private part. */
@@ -7,7 +7,10 @@ import type { CompromisedKey, KeyFacts, KeyPhase } from './key-ring.js';
 /** One key as operators see it: public facts only. */
 export interface KeyDescription {
   readonly kid: string;
-  readonly algorithm: SigningAlgorithm;
+  readonly algorithm: KeyAlgorithm;
+  /** `'enc'`: one that access tokens are encrypted with, and nobody but this service ever has. */
+  readonly use: 'sig' | 'enc';
+  /** Of one with the use `'enc'`, `signing` encrypts, and `verifying` decrypts what it encrypted. */
   readonly phase: Exclude<KeyPhase, 'retired'>;
   readonly publishedAt: Date;
   /** When it starts or started to sign. */
@@ -51,6 +54,7 @@ export function describeKey(key: KeyFacts): KeyDescription {
   return {
     kid: key.kid,
     algorithm: key.algorithm,
+    use: keyAlgorithmRow(key.algorithm).use,
     phase: key.phase,
     publishedAt: new Date(key.publishedAt),
     signsFrom: new Date(key.phase === 'published' ? key.signsFrom : key.signingSince),
@@ -65,9 +69,34 @@ export function describeCompromisedKey(key: CompromisedKey): KeyDescription {
   return {
     kid,
     algorithm,
+    use: keyAlgorithmRow(algorithm).use,
     phase: 'compromised',
     publishedAt: compromisedAt,
     signsFrom: compromisedAt,
     retiresAt: new Date(key.forgottenAt),
   };
+}
+
+/**
+ * @internal What the compromise of a key did to the keys there were before it, or would do to them.
+ * @throws KeyError `ERR_KEY_UNKNOWN` if there is no such key
+ */
+export function describeCompromise(
+  kid: string,
+  before: readonly KeyDescription[],
+  after: readonly KeyDescription[],
+): Omit<Compromise, 'sessions'> {
+  const known = [...before, ...after].find((key) => key.kid === kid);
+  if (known === undefined) throw unknownKey();
+  const { phase, algorithm } = known;
+  const isDone = after.some((key) => key.kid === kid && key.phase === 'compromised');
+  const successor = after.find(
+    (key) => key.algorithm === algorithm && key.phase === (isDone ? 'signing' : 'published'),
+  );
+  return { kid, phase, successor: phase === 'signing' ? (successor?.kid ?? null) : null };
+}
+
+/** @internal */
+export function unknownKey(): KeyError {
+  return new KeyError('ERR_KEY_UNKNOWN', 'The key ring has no key with this kid.');
 }

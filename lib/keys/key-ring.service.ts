@@ -2,24 +2,23 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 
-import type { SecurityEvents } from '../events/security-events.js';
-import type { Clock } from '../kernel/clock.js';
 import { withDeadline } from '../kernel/deadline.js';
 import { KeyError } from '../kernel/errors.js';
 import type { OnStale } from '../kernel/outage.js';
-import type { SigningAlgorithm } from './algorithms.js';
+import { ENCRYPTION, type SigningAlgorithm } from './algorithms.js';
+import type { EncryptionKey } from './encryption-key.js';
 import type { Jwks } from './jwks.js';
 import type { SigningKey, VerificationKey } from './key-material.js';
-import type { KeyProtector } from './key-protector.js';
 import {
   type Compromise,
+  describeCompromise,
   describeCompromisedKey,
   describeKey,
   type KeyDescription,
   type KeyRingHealth,
   type Rotation,
 } from './key-description.js';
-import type { KeyStore } from './key-store.js';
+import type { KeysConfig, KeysSurroundings } from './keys-config.js';
 import { RingKeeper } from './ring-keeper.js';
 import { reportStep } from './ring-report.js';
 import { noSigningKey, type RingSnapshot, RingSnapshots } from './ring-snapshot.js';
@@ -30,38 +29,8 @@ import {
   type RingTransition,
   rotating,
 } from './ring-transitions.js';
-import type { KeyVault } from './signer.js';
-import type { RingOwner } from './stored-ring.js';
 
-/** The part of the configuration that keys need. Lengths in milliseconds. */
-export interface KeysConfig {
-  /** What signs unless told otherwise, and what else signs beside it. */
-  readonly algorithms: readonly [SigningAlgorithm, ...SigningAlgorithm[]];
-  /** Keys of the operator's; `null` for a ring that generates and rotates its own. */
-  readonly staticKeys: {
-    readonly signing: SigningKey;
-    readonly previous: readonly VerificationKey[];
-  } | null;
-  readonly owner: RingOwner;
-  readonly protector: KeyProtector;
-  readonly vault: KeyVault | null;
-  readonly rotateEvery: number;
-  readonly publishAhead: number;
-  readonly retainFor: number;
-  readonly jwksMaxAge: number;
-  /** How long what is known stands without word from the store; `Infinity` for a store in-process. */
-  readonly maxLag: number;
-  readonly onStale: OnStale;
-}
-
-/** What a ring needs of its surroundings. */
-export interface KeysSurroundings {
-  readonly store: KeyStore | null;
-  readonly clock: Clock;
-  readonly events: SecurityEvents;
-  /** How many sessions there are; `null` if nothing counts them. */
-  readonly countSessions: () => Promise<number | null>;
-}
+export type { KeysConfig, KeysSurroundings };
 
 /** Milliseconds a failed store is left alone by those who would wait for it. */
 const RETRY_AFTER = 1_000;
@@ -107,12 +76,21 @@ export class KeyRingService implements OnModuleDestroy {
     this.#surroundings = surroundings;
     const { algorithms, rotateEvery, publishAhead, retainFor, jwksMaxAge, vault } = config;
     const { store, clock, events } = surroundings;
-    const policy = { algorithms, rotateEvery, publishAhead, retainFor };
+    const { encryption = null } = config;
+    const lengths = { rotateEvery, publishAhead, retainFor };
+    const policy =
+      encryption === null
+        ? { algorithms, ...lengths }
+        : {
+            algorithms: [...algorithms, ENCRYPTION.name],
+            ...lengths,
+            encryptsAfter: encryption.encryptsAfter,
+          };
     const snapshots = new RingSnapshots(policy, vault, jwksMaxAge, clock);
     this.#policy = policy;
     if (config.staticKeys !== null) {
       const { signing, previous } = config.staticKeys;
-      this.#static = snapshots.ofStaticKeys(signing, previous);
+      this.#static = snapshots.ofStaticKeys(signing, previous, encryption?.staticKeys ?? []);
     } else if (store !== null) {
       const { protector, owner } = config;
       const { maxLag } = config;
@@ -209,6 +187,24 @@ export class KeyRingService implements OnModuleDestroy {
     return usable !== undefined && now < usable.until ? usable.key : undefined;
   }
 
+  /**
+   * @internal The key to encrypt with; `null` if there is none, or none yet. Asked after `signingKey`,
+   * which moves keys that are due.
+   * @throws KeyError `ERR_KEY_RING_STALE` as `signingKey`
+   */
+  encryptionKey(): EncryptionKey | null {
+    this.#assertFresh();
+    return this.#current.encrypting;
+  }
+
+  /** @internal The key with this `kid` to decrypt with, as `verificationKey`. */
+  decryptionKey(kid: string, onStale?: OnStale): EncryptionKey | undefined {
+    const now = this.#surroundings.clock.now();
+    this.#assertFresh(onStale);
+    const usable = this.#current.decrypting.get(kid);
+    return usable !== undefined && now < usable.until ? usable.key : undefined;
+  }
+
   /** All keys with their phases; public facts only. */
   keys(): readonly KeyDescription[] {
     const { keys, compromised } = this.#current;
@@ -254,23 +250,8 @@ export class KeyRingService implements OnModuleDestroy {
     const before = this.keys();
     if (options.dryRun !== true) await this.#change(compromise(kid));
     else this.#assertRotates();
-    const known =
-      before.find((key) => key.kid === kid) ?? this.keys().find((key) => key.kid === kid);
-    if (known === undefined) {
-      throw new KeyError('ERR_KEY_UNKNOWN', 'The key ring has no key with this kid.');
-    }
-    const { phase, algorithm } = known;
-    const successor = this.keys().find(
-      (key) =>
-        key.algorithm === algorithm &&
-        key.phase === (options.dryRun === true ? 'published' : 'signing'),
-    );
-    return {
-      kid,
-      phase,
-      successor: phase === 'signing' ? (successor?.kid ?? null) : null,
-      sessions: await this.#countSessions(),
-    };
+    const described = describeCompromise(kid, before, this.keys());
+    return { ...described, sessions: await this.#countSessions() };
   }
 
   /** For information: whatever happens to it, what was asked for is done. */

@@ -1,5 +1,6 @@
 import { KeyError } from '../kernel/errors.js';
-import { algorithmRow, type SigningAlgorithm } from './algorithms.js';
+import { isEncryption, type KeyAlgorithm, keyAlgorithmRow } from './algorithms.js';
+import type { EncryptionJwk } from './encryption-key.js';
 import type { PrivateJwk, PublicJwk } from './key-material.js';
 
 /**
@@ -14,6 +15,9 @@ import type { PrivateJwk, PublicJwk } from './key-material.js';
  *   successor of a compromised key does not wait, since every token it delays is one an attacker may
  *   have made;
  * - a key of an algorithm that left the policy signs until one of the policy has taken over;
+ * - a key to encrypt with goes the same way: published, it decrypts what others may encrypt already;
+ *   signing, it encrypts; verifying, it decrypts what it once encrypted. It never stands in for a key
+ *   that signs, is in no JWKS, and in no vault;
  * - a key that stopped signing has no private part any more, and verifies until the last token it
  *   signed has expired (of a shared secret there is no other half: it is kept until then);
  * - a compromised key is in no phase, and stays named until the last token it signed has expired, so
@@ -23,8 +27,8 @@ import type { PrivateJwk, PublicJwk } from './key-material.js';
 
 interface KeyIdentity {
   readonly kid: string;
-  readonly algorithm: SigningAlgorithm;
-  readonly publicJwk: PublicJwk;
+  readonly algorithm: KeyAlgorithm;
+  readonly publicJwk: PublicJwk | EncryptionJwk;
   /** Instants are milliseconds since the epoch. */
   readonly publishedAt: number;
 }
@@ -74,7 +78,7 @@ export function factsOf(key: RingKey): KeyFacts {
 /** A key that an operator declared to be in other hands. */
 export interface CompromisedKey {
   readonly kid: string;
-  readonly algorithm: SigningAlgorithm;
+  readonly algorithm: KeyAlgorithm;
   readonly compromisedAt: number;
   /** When no token it signed can be in force any more. */
   readonly forgottenAt: number;
@@ -87,23 +91,25 @@ export interface KeyRing {
 
 export const EMPTY_RING: KeyRing = { keys: [], compromised: [] };
 
-export function findSigning(ring: KeyRing, algorithm: SigningAlgorithm): CurrentKey | undefined {
+export function findSigning(ring: KeyRing, algorithm: KeyAlgorithm): CurrentKey | undefined {
   return signingAmong(ring.keys, algorithm);
 }
 
 export function signingAmong(
   keys: readonly RingKey[],
-  algorithm: SigningAlgorithm,
+  algorithm: KeyAlgorithm,
 ): CurrentKey | undefined {
   return keys.find(
     (key): key is CurrentKey => key.phase === 'signing' && key.algorithm === algorithm,
   );
 }
 
-export function findPublished(
-  ring: KeyRing,
-  algorithm: SigningAlgorithm,
-): PublishedKey | undefined {
+/** A key that makes signatures now. */
+export function isSigner({ phase, algorithm }: RingKey): boolean {
+  return phase === 'signing' && !isEncryption(algorithm);
+}
+
+export function findPublished(ring: KeyRing, algorithm: KeyAlgorithm): PublishedKey | undefined {
   return ring.keys.find(
     (key): key is PublishedKey => key.phase === 'published' && key.algorithm === algorithm,
   );
@@ -125,12 +131,15 @@ export function assertRing(ring: KeyRing): KeyRing {
     }
     if (key.phase === 'verifying') {
       const keptSecret = 'privateJwk' in key || key.sharedSecret !== undefined;
-      if (keptSecret !== algorithmRow(key.algorithm).symmetric) {
+      if (keptSecret !== keyAlgorithmRow(key.algorithm).symmetric) {
         throw corrupt('a key that stopped signing kept its private part, or lost its secret');
       }
       continue;
     }
-    const [secret = ''] = algorithmRow(key.algorithm).privateMembers;
+    const [secret = ''] = keyAlgorithmRow(key.algorithm).privateMembers;
+    if (key.privateJwk === null && isEncryption(key.algorithm)) {
+      throw corrupt('a key that encrypts is not in it');
+    }
     if (key.privateJwk !== null && key.privateJwk[secret] === undefined) {
       throw corrupt('a key that signs has no private part');
     }
@@ -142,7 +151,7 @@ export function assertRing(ring: KeyRing): KeyRing {
     if (kids.has(kid)) throw corrupt('a compromised key is back, or named twice');
     kids.add(kid);
   }
-  if (!ring.keys.some(({ phase }) => phase === 'signing')) throw corrupt('no key signs');
+  if (!ring.keys.some(isSigner)) throw corrupt('no key signs');
   return ring;
 }
 

@@ -3,7 +3,8 @@ import type { Clock } from '../kernel/clock.js';
 import { CoordinatedClock, MAX_SKEW } from '../kernel/coordinated-clock.js';
 import { withDeadline } from '../kernel/deadline.js';
 import { KeyError, StoreError } from '../kernel/errors.js';
-import type { SigningAlgorithm } from './algorithms.js';
+import { isEncryption, type KeyAlgorithm, type SigningAlgorithm } from './algorithms.js';
+import { exportEncryptionKey, generateEncryptionKey } from './encryption-key.js';
 import { importSigner } from './external-key.js';
 import { exportPrivateJwk, generateSigningKey } from './key-material.js';
 import { EMPTY_RING, type KeyRing } from './key-ring.js';
@@ -90,7 +91,7 @@ export class RingKeeper {
    * although it failed. Those in a vault serve the next one, so that it is not filled with a key for
    * each attempt; those made here are forgotten.
    */
-  readonly #made = new Map<SigningAlgorithm, FreshKey>();
+  readonly #made = new Map<KeyAlgorithm, FreshKey>();
 
   constructor(private readonly keeping: RingKeeping) {}
 
@@ -112,7 +113,9 @@ export class RingKeeper {
    * @throws KeyError if the ring cannot be read, or kept changing; whatever the store rejects with
    */
   async change(transition: RingTransition): Promise<TakenStep | undefined> {
-    if (this.keeping.vault === null) this.#made.clear();
+    for (const { algorithm, privateJwk } of this.#made.values()) {
+      if (privateJwk !== null) this.#made.delete(algorithm);
+    }
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const { stored, storeTime } = await this.#load();
       // All instances judge by one clock what is due, so that none is ahead of the others' word.
@@ -266,8 +269,14 @@ export class RingKeeper {
     ];
   }
 
-  async #make(algorithm: SigningAlgorithm): Promise<FreshKey> {
+  async #make(algorithm: KeyAlgorithm): Promise<FreshKey> {
     const { vault } = this.keeping;
+    if (isEncryption(algorithm)) {
+      // Also beside a vault: what decrypts has to be here, on the way of every request.
+      const key = generateEncryptionKey();
+      const { kid, publicJwk } = key;
+      return { kid, algorithm, publicJwk, privateJwk: exportEncryptionKey(key) };
+    }
     if (vault === null) {
       const key = await generateSigningKey(algorithm);
       const { kid, publicJwk } = key;
@@ -353,8 +362,8 @@ export class RingKeeper {
     const former = this.#snapshot.keys.filter(
       (key) => key.phase === 'verifying' && key.verifyingSince + grace <= now,
     );
-    for (const { kid } of [...former, ...this.#snapshot.compromised]) {
-      if (!this.#destroyed.has(kid)) await this.#destroy(kid);
+    for (const { kid, algorithm } of [...former, ...this.#snapshot.compromised]) {
+      if (!isEncryption(algorithm) && !this.#destroyed.has(kid)) await this.#destroy(kid);
     }
   }
 

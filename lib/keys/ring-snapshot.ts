@@ -1,7 +1,8 @@
 import type { Clock } from '../kernel/clock.js';
 import { withDeadline } from '../kernel/deadline.js';
 import { KeyError } from '../kernel/errors.js';
-import type { SigningAlgorithm } from './algorithms.js';
+import { isEncryption, type SigningAlgorithm } from './algorithms.js';
+import { type EncryptionKey, importEncryptionKey } from './encryption-key.js';
 import { importSigner } from './external-key.js';
 import { Jwks } from './jwks.js';
 import {
@@ -16,6 +17,7 @@ import {
   corrupt,
   factsOf,
   findSigning,
+  isSigner,
   type KeyFacts,
   type KeyRing,
   type RingKey,
@@ -33,7 +35,11 @@ export interface RingSnapshot {
   /** What signs, by algorithm; under the first of the policy, what signs in its stead until it does. */
   readonly signing: ReadonlyMap<SigningAlgorithm, SigningKey>;
   /** Public halves only, so that no verified token keeps a private key alive. */
-  readonly usable: ReadonlyMap<string, UsableKey>;
+  readonly usable: ReadonlyMap<string, UsableKey<VerificationKey>>;
+  /** What encrypts; `null` if this instance is not to, or no key is that far yet. */
+  readonly encrypting: EncryptionKey | null;
+  /** What decrypts, by `kid`: a published key too, since another instance may encrypt with it already. */
+  readonly decrypting: ReadonlyMap<string, UsableKey<EncryptionKey>>;
   readonly jwks: Jwks;
   /** When a key is next due for another phase; `Infinity` for a ring that stays as it is. */
   readonly changesAt: number;
@@ -41,13 +47,13 @@ export interface RingSnapshot {
   readonly isComplete: boolean;
 }
 
-interface UsableKey {
-  readonly key: VerificationKey;
-  /** The instant from which it verifies no more. */
+interface UsableKey<Key> {
+  readonly key: Key;
+  /** The instant from which it verifies, or decrypts, no more. */
   readonly until: number;
 }
 
-/** The key objects of one ring key; the signing one is let go when its phase ends. */
+/** The key objects of one key that signs or signed; the signing one is let go when its phase ends. */
 interface Material {
   readonly verification: VerificationKey;
   readonly signing: SigningKey | null;
@@ -59,6 +65,7 @@ const FIND_WITHIN = 2_000;
 /** Builds snapshots, and each key object once: building one costs more than a signature. */
 export class RingSnapshots {
   readonly #material = new Map<string, Material>();
+  readonly #encryption = new Map<string, EncryptionKey>();
 
   constructor(
     private readonly policy: RingPolicy,
@@ -69,13 +76,27 @@ export class RingSnapshots {
 
   /** @throws KeyError if a key of the ring cannot be used, or none signs */
   async of(ring: KeyRing): Promise<RingSnapshot> {
-    const usable = new Map<string, UsableKey>();
+    const usable = new Map<string, UsableKey<VerificationKey>>();
+    const decrypting = new Map<string, UsableKey<EncryptionKey>>();
     for (const entry of ring.keys) {
-      const { verification } = await this.#materialOf(entry);
       const until = entry.phase === 'verifying' ? entry.retiresAt : Infinity;
-      usable.set(entry.kid, { key: verification, until });
+      if (isEncryption(entry.algorithm)) {
+        decrypting.set(entry.kid, { key: this.#encryptionKeyOf(entry), until });
+      } else {
+        const { verification } = await this.#materialOf(entry);
+        usable.set(entry.kid, { key: verification, until });
+      }
     }
     for (const kid of this.#material.keys()) if (!usable.has(kid)) this.#material.delete(kid);
+    for (const kid of this.#encryption.keys()) {
+      if (!decrypting.has(kid)) this.#encryption.delete(kid);
+    }
+    const encrypting = ring.keys.find(
+      ({ phase, algorithm }) =>
+        phase === 'signing' &&
+        isEncryption(algorithm) &&
+        this.policy.algorithms.includes(algorithm),
+    );
     return this.#publish(
       {
         keys: ring.keys.map(factsOf),
@@ -83,6 +104,8 @@ export class RingSnapshots {
         isComplete: ring.keys.every(
           ({ kid, phase }) => phase === 'verifying' || this.#material.get(kid)?.signing !== null,
         ),
+        encrypting: this.#encryption.get(encrypting?.kid ?? '') ?? null,
+        decrypting,
       },
       this.#signingOf(ring),
       usable,
@@ -90,11 +113,15 @@ export class RingSnapshots {
     );
   }
 
-  /** The ring of an operator who brought the keys: the first signs, and nothing ever changes. */
-  ofStaticKeys(signing: SigningKey, previous: readonly VerificationKey[]): RingSnapshot {
+  /** The ring of an operator who brought the keys: the first of each kind is used, nothing changes. */
+  ofStaticKeys(
+    signing: SigningKey,
+    previous: readonly VerificationKey[],
+    encryption: readonly EncryptionKey[],
+  ): RingSnapshot {
     const now = this.clock.now();
     const former = { phase: 'verifying', verifyingSince: now, retiresAt: Infinity } as const;
-    const describe = ({ kid, row, publicJwk }: VerificationKey) => ({
+    const describe = ({ kid, row, publicJwk }: VerificationKey | EncryptionKey) => ({
       kid,
       algorithm: row.name,
       publicJwk,
@@ -104,12 +131,23 @@ export class RingSnapshots {
     const keys: readonly KeyFacts[] = [
       { phase: 'signing', ...describe(signing) },
       ...previous.map((key) => ({ ...former, ...describe(key) })),
+      ...encryption.map((key, index) =>
+        index === 0
+          ? ({ phase: 'signing', ...describe(key) } as const)
+          : { ...former, ...describe(key) },
+      ),
     ];
     const usable = new Map(
       [publicHalf(signing), ...previous].map((key) => [key.kid, { key, until: Infinity }]),
     );
     const signers = new Map([[signing.row.name, signing]]);
-    const facts = { keys, compromised: [], isComplete: true };
+    const facts = {
+      keys,
+      compromised: [],
+      isComplete: true,
+      encrypting: encryption[0] ?? null,
+      decrypting: new Map(encryption.map((key) => [key.kid, { key, until: Infinity }])),
+    };
     return this.#publish(facts, signers, usable, Infinity);
   }
 
@@ -117,10 +155,11 @@ export class RingSnapshots {
     const signing = new Map<SigningAlgorithm, SigningKey>();
     const [primary] = this.policy.algorithms;
     for (const algorithm of this.policy.algorithms) {
+      if (isEncryption(algorithm)) continue;
       // Until a key of the first algorithm has been public long enough, another one signs.
       const current =
         findSigning(ring, algorithm) ??
-        (algorithm === primary ? ring.keys.find(({ phase }) => phase === 'signing') : undefined);
+        (algorithm === primary ? ring.keys.find(isSigner) : undefined);
       const material = this.#material.get(current?.kid ?? '');
       if (material === undefined && algorithm === primary) throw noSigningKey();
       // What is in a vault that is away verifies and does not sign.
@@ -132,9 +171,9 @@ export class RingSnapshots {
   }
 
   #publish(
-    facts: Pick<RingSnapshot, 'keys' | 'compromised' | 'isComplete'>,
+    facts: Omit<RingSnapshot, 'signing' | 'usable' | 'jwks' | 'changesAt'>,
     signing: ReadonlyMap<SigningAlgorithm, SigningKey>,
-    usable: ReadonlyMap<string, UsableKey>,
+    usable: ReadonlyMap<string, UsableKey<VerificationKey>>,
     changesAt: number,
   ): RingSnapshot {
     const publicJwks = [...usable.values()]
@@ -142,6 +181,16 @@ export class RingSnapshots {
       .map(({ key }) => key.publicJwk);
     const jwks = new Jwks(publicJwks, this.jwksMaxAge, changesAt, this.clock);
     return { ...facts, signing, usable, jwks, changesAt };
+  }
+
+  #encryptionKeyOf(entry: RingKey): EncryptionKey {
+    const known = this.#encryption.get(entry.kid);
+    if (known !== undefined) return known;
+    const jwk = entry.phase === 'verifying' ? entry.sharedSecret : entry.privateJwk;
+    if (jwk === undefined || jwk === null) throw corrupt('a key that encrypts is not in it');
+    const key = importEncryptionKey(jwk);
+    this.#encryption.set(entry.kid, key);
+    return key;
   }
 
   async #materialOf(entry: RingKey): Promise<Material> {
@@ -184,7 +233,7 @@ async function verificationOf(
     return publicHalf(await importSigningKey(entry.sharedSecret));
   }
   if (signing !== null && signing.row.symmetric) return publicHalf(signing);
-  return importVerificationKey(entry.publicJwk);
+  return importVerificationKey({ ...entry.publicJwk });
 }
 
 function vaultFailed(how: string): KeyError {

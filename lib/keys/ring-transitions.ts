@@ -1,5 +1,6 @@
 import { KeyError } from '../kernel/errors.js';
-import { algorithmRow, type SigningAlgorithm } from './algorithms.js';
+import { isEncryption, type KeyAlgorithm, keyAlgorithmRow } from './algorithms.js';
+import type { EncryptionJwk } from './encryption-key.js';
 import type { PrivateJwk, PublicJwk } from './key-material.js';
 import {
   assertRing,
@@ -23,24 +24,30 @@ import {
 
 /** Lengths in milliseconds. */
 export interface RingPolicy {
-  readonly algorithms: readonly SigningAlgorithm[];
+  /** The first is what signs unless told otherwise; one may be there to encrypt with. */
+  readonly algorithms: readonly KeyAlgorithm[];
   readonly rotateEvery: number;
   readonly publishAhead: number;
+  /**
+   * How long the first key to encrypt with is published in a ring that had none.
+   * @defaultValue `publishAhead`
+   */
+  readonly encryptsAfter?: number;
   readonly retainFor: number;
 }
 
 /** A generated key that has not joined a ring yet. */
 export interface FreshKey {
   readonly kid: string;
-  readonly algorithm: SigningAlgorithm;
-  readonly publicJwk: PublicJwk;
+  readonly algorithm: KeyAlgorithm;
+  readonly publicJwk: PublicJwk | EncryptionJwk;
   /** `null` when it lies in the key vault. */
   readonly privateJwk: PrivateJwk | null;
 }
 
 export interface RingChange {
   readonly kid: string;
-  readonly algorithm: SigningAlgorithm;
+  readonly algorithm: KeyAlgorithm;
   readonly phase: KeyPhase;
 }
 
@@ -69,10 +76,11 @@ export function advance(
 
   const keys = anchored.flatMap((key): RingKey[] => {
     if (takesOver(key)) return [startSigning(key as PublishedKey, now)];
-    if (key.phase === 'signing' && isSucceeded(key, anchored, successors, policy)) {
+    const isOver = endsAt(key, policy) <= now;
+    if (key.phase === 'signing' && (isOver || isSucceeded(key, anchored, successors, policy))) {
       return [stopSigning(key, now, policy)];
     }
-    return expiresAt(key, policy) <= now ? [] : [key];
+    return isOver ? [] : [key];
   });
   const due = keysDue({ ...ring, keys: anchored }, now, policy);
   for (const key of fresh.filter(({ algorithm }) => due.includes(algorithm))) {
@@ -86,11 +94,7 @@ export function advance(
 }
 
 /** The algorithms for which `advance` needs a fresh key now. */
-export function keysDue(
-  ring: KeyRing,
-  now: number,
-  policy: RingPolicy,
-): readonly SigningAlgorithm[] {
+export function keysDue(ring: KeyRing, now: number, policy: RingPolicy): readonly KeyAlgorithm[] {
   return policy.algorithms.filter((algorithm) => {
     if (findPublished(ring, algorithm) !== undefined) return false;
     const current = findSigning(ring, algorithm);
@@ -122,7 +126,7 @@ export function beginRotation(
 export interface RingTransition {
   /** Whether it does nothing before the ring is due for a change by schedule. */
   readonly isRoutine: boolean;
-  needs(ring: KeyRing, now: number): readonly SigningAlgorithm[];
+  needs(ring: KeyRing, now: number): readonly KeyAlgorithm[];
   take(ring: KeyRing, now: number, fresh: readonly FreshKey[]): RingStep;
 }
 
@@ -244,7 +248,7 @@ export function nextChangeAt(ring: KeyRing, policy: RingPolicy): number {
   const moves = ring.keys.map((key) =>
     key.phase === 'published' && policy.algorithms.includes(key.algorithm)
       ? key.signsFrom
-      : expiresAt(key, policy),
+      : endsAt(key, policy),
   );
   const forgotten = ring.compromised.map(({ forgottenAt }) => forgottenAt);
   return Math.min(Infinity, ...publications, ...moves, ...forgotten);
@@ -282,8 +286,12 @@ function successorOf(
   policy: RingPolicy,
 ): PublishedKey {
   const current = signingAmong(keys, key.algorithm);
-  const scheduled = current === undefined ? now : current.signingSince + policy.rotateEvery;
-  return publish(key, now, Math.max(scheduled, now + policy.publishAhead));
+  if (current !== undefined) {
+    const scheduled = current.signingSince + policy.rotateEvery;
+    return publish(key, now, Math.max(scheduled, now + policy.publishAhead));
+  }
+  const { publishAhead, encryptsAfter = publishAhead } = policy;
+  return publish(key, now, now + (isEncryption(key.algorithm) ? encryptsAfter : publishAhead));
 }
 
 function publish(key: FreshKey, now: number, signsFrom: number): PublishedKey {
@@ -299,7 +307,7 @@ function stopSigning(
   now: number,
   policy: RingPolicy,
 ): FormerKey {
-  const isShared = algorithmRow(key.algorithm).symmetric && privateJwk !== null;
+  const isShared = keyAlgorithmRow(key.algorithm).symmetric && privateJwk !== null;
   return {
     ...key,
     ...(isShared ? { sharedSecret: privateJwk } : {}),
@@ -313,13 +321,16 @@ function stopSigning(
 function isSucceeded(
   key: CurrentKey,
   keys: readonly RingKey[],
-  successors: readonly SigningAlgorithm[],
+  successors: readonly KeyAlgorithm[],
   policy: RingPolicy,
 ): boolean {
   if (policy.algorithms.includes(key.algorithm)) return successors.includes(key.algorithm);
-  return (
-    successors.length > 0 ||
-    policy.algorithms.some((algorithm) => signingAmong(keys, algorithm) !== undefined)
+  // Nothing takes over from a key to encrypt with, nor does one from a key that signs.
+  if (isEncryption(key.algorithm)) return false;
+  return policy.algorithms.some(
+    (algorithm) =>
+      !isEncryption(algorithm) &&
+      (successors.includes(algorithm) || signingAmong(keys, algorithm) !== undefined),
   );
 }
 
@@ -328,15 +339,18 @@ function publishesSuccessorAt(current: CurrentKey, policy: RingPolicy): number {
 }
 
 /**
- * When a key leaves the ring. A published key outside the policy waits for an instance whose policy
- * has it, as in a rolling deployment, and is dropped when none came.
+ * When a key leaves the ring, or stops encrypting because nobody does any more. A published key
+ * outside the policy waits for an instance whose policy has it, as in a rolling deployment, and is
+ * dropped when none came; one that encrypts waits until such an instance would have replaced it.
  */
-function expiresAt(key: RingKey, policy: RingPolicy): number {
+function endsAt(key: RingKey, policy: RingPolicy): number {
   switch (key.phase) {
     case 'verifying':
       return key.retiresAt;
     case 'signing':
-      return Infinity;
+      return isEncryption(key.algorithm) && !policy.algorithms.includes(key.algorithm)
+        ? key.signingSince + policy.rotateEvery + policy.publishAhead
+        : Infinity;
     case 'published':
       return policy.algorithms.includes(key.algorithm)
         ? Infinity

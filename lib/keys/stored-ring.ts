@@ -1,6 +1,7 @@
 import { KeyError } from '../kernel/errors.js';
 import { isJsonObject, type JsonObject, parseStrictJson } from '../kernel/strict-json.js';
-import { algorithmRow, findAlgorithm, type SigningAlgorithm } from './algorithms.js';
+import { findKeyAlgorithm, type KeyAlgorithm, keyAlgorithmRow } from './algorithms.js';
+import type { EncryptionJwk } from './encryption-key.js';
 import { isKid, type PrivateJwk, type PublicJwk } from './key-material.js';
 import {
   assertRing,
@@ -86,7 +87,7 @@ function parseKey(value: unknown): RingKey {
       }
       return {
         ...identity,
-        ...(algorithmRow(algorithm).symmetric
+        ...(keyAlgorithmRow(algorithm).symmetric
           ? { sharedSecret: parsePrivateJwk(value, 'sharedSecret') }
           : {}),
         phase,
@@ -100,22 +101,26 @@ function parseKey(value: unknown): RingKey {
 }
 
 function parseName(value: JsonObject): Pick<RingKey, 'kid' | 'algorithm'> {
-  const algorithm = findAlgorithm(value['algorithm'])?.name;
+  const algorithm = findKeyAlgorithm(value['algorithm'])?.name;
   const { kid } = value;
   if (algorithm === undefined || !isKid(kid)) throw corrupt('a key has no algorithm or kid');
   return { kid, algorithm };
 }
 
-function parsePublicJwk(key: JsonObject, algorithm: SigningAlgorithm): PublicJwk {
+function parsePublicJwk(key: JsonObject, algorithm: KeyAlgorithm): PublicJwk | EncryptionJwk {
   const { kid, alg, use, ...members } = jwkOf(key, 'publicJwk');
-  if (kid === undefined || alg !== algorithm || use !== 'sig') {
+  const row = keyAlgorithmRow(algorithm);
+  if (kid === undefined || alg !== algorithm || use !== row.use) {
     throw corrupt('a public JWK is incomplete');
   }
-  const { publicMembers } = algorithmRow(algorithm);
-  if (!Object.keys(members).every((name) => publicMembers.includes(name))) {
+  if (!Object.keys(members).every((name) => row.publicMembers.includes(name))) {
     throw corrupt('a public JWK has a member that is not public');
   }
-  return { ...members, kty: members['kty'] ?? '', kid, alg: algorithm, use };
+  if (row.use === 'enc') {
+    if (members['kty'] !== row.kty) throw corrupt('a public JWK is incomplete');
+    return { kty: row.kty, kid, alg: row.name, use: row.use };
+  }
+  return { ...members, kty: members['kty'] ?? '', kid, alg: row.name, use: row.use };
 }
 
 function parsePrivateJwk(key: JsonObject, name: string): PrivateJwk {

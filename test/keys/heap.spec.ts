@@ -10,7 +10,7 @@ const digestOf = (text: string): string => createHash('sha256').update(text).dig
 
 /**
  * Digests of every text of 43 characters of base64url in the heap of this process, as long as the
- * private part of a P-256 key is. A text that is kept as a slice of another is found in the whole.
+ * private part of a P-256 key is, and a key to encrypt with. A text that is kept as a slice of another is found in the whole.
  */
 async function textsInHeap(): Promise<ReadonlySet<string>> {
   const found = new Set<string>();
@@ -28,18 +28,20 @@ async function textsInHeap(): Promise<ReadonlySet<string>> {
   return found;
 }
 
-it('no heap snapshot shows a private key, though the ring signs, rotates and serves its JWKS', async () => {
+it('no heap snapshot shows a private key, though the ring signs, encrypts, rotates and serves its JWKS', async () => {
   const store = new TroubledStore();
   const clock = new TestClock();
   const key = await keyEncryptionKey(randomBytes(32));
   const protector = new KeyProtector([key]);
-  const { service } = await openRing(store, clock, { protector });
+  const encryption = { staticKeys: [], encryptsAfter: 0 };
+  const { service } = await openRing(store, clock, { protector, encryption });
   await service.rotate();
   clock.advance(CONFIG.publishAhead);
   const signer = await service.signingKey();
   await signer.sign(Buffer.from('input'));
   await service.rotate();
   await service.compromise((await service.signingKey()).kid);
+  await service.compromise(service.encryptionKey()?.kid ?? '');
   expect(service.jwks().body).toContain('"kty":"EC"');
 
   // Only digests of what was stored outlive this call, or the test would find its own copies.
@@ -47,7 +49,7 @@ it('no heap snapshot shows a private key, though the ring signs, rotates and ser
     const opened = await Promise.all(store.rings.map((ring) => protector.open(ring)));
     return [...new Set(opened.flatMap(privateValuesIn).map(digestOf))];
   })();
-  expect(digests).toHaveLength(3);
+  expect(digests).toHaveLength(6);
 
   const inHeap = await textsInHeap();
   // What is public lies there, so the search does find what there is to find.

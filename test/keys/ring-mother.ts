@@ -1,4 +1,4 @@
-import type { SigningAlgorithm } from '../../lib/keys/algorithms.js';
+import { isEncryption, type KeyAlgorithm } from '../../lib/keys/algorithms.js';
 import { EMPTY_RING, type KeyRing } from '../../lib/keys/key-ring.js';
 import {
   type FreshKey,
@@ -21,7 +21,11 @@ export const POLICY: RingPolicy = {
 let made = 0;
 
 /** A key for the state machine, which never looks at the material. */
-export function freshKey(algorithm: SigningAlgorithm = 'ES256', kid = `key-${++made}`): FreshKey {
+export function freshKey(algorithm: KeyAlgorithm = 'ES256', kid = `key-${++made}`): FreshKey {
+  if (isEncryption(algorithm)) {
+    const publicJwk = { kty: 'oct', kid, alg: algorithm, use: 'enc' } as const;
+    return { kid, algorithm, publicJwk, privateJwk: { ...publicJwk, k: `private-${kid}` } };
+  }
   const publicJwk = {
     kty: 'EC',
     kid,
@@ -34,7 +38,7 @@ export function freshKey(algorithm: SigningAlgorithm = 'ES256', kid = `key-${++m
   return { kid, algorithm, publicJwk, privateJwk: { ...publicJwk, d: `private-${kid}` } };
 }
 
-export function freshFor(algorithms: readonly SigningAlgorithm[]): readonly FreshKey[] {
+export function freshFor(algorithms: readonly KeyAlgorithm[]): readonly FreshKey[] {
   return algorithms.map((algorithm) => freshKey(algorithm));
 }
 

@@ -99,7 +99,7 @@ describe('a snapshot of a ring', () => {
       ...exportPrivateJwk(await generateSigningKey('ES384')),
       kid: 'mine',
     });
-    const snapshot = snapshots.ofStaticKeys(key, []);
+    const snapshot = snapshots.ofStaticKeys(key, [], []);
     expect([...snapshot.signing]).toEqual([['ES384', key]]);
     expect(snapshot.changesAt).toBe(Infinity);
     expect(snapshot.jwks.maxAgeSeconds()).toBe(300);
