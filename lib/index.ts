@@ -9,6 +9,17 @@ export type {
   TrustedIssuerOptions,
 } from './config/options.js';
 
+export type { BindingOptions } from './config/binding-options.js';
+export type { DpopOptions } from './config/dpop-options.js';
+export type { MtlsOptions } from './config/mtls-options.js';
+export type {
+  AddressBindingOptions,
+  FingerprintOptions,
+  RapidChangeOptions,
+  SignalOptions,
+  ThresholdOptions,
+} from './config/fingerprint-options.js';
+export type { StepUpOptions } from './config/step-up-options.js';
 export type { SessionsOptions } from './config/session-options.js';
 export type { AuthorizationOptions } from './config/authorization-options.js';
 export type { ClientAuthenticationOptions, ClientOptions } from './config/client-options.js';
@@ -53,20 +64,35 @@ export { AuthGuard } from './guard/auth.guard.js';
 export { currentToken } from './guard/current-token.js';
 export {
   AnyScope,
+  Bound,
   CurrentToken,
+  DuringStepUp,
   OnStale,
   Permissions,
   Policy,
   Public,
+  RequireStepUp,
   Roles,
   Scopes,
 } from './guard/decorators.js';
 export type { PolicyFunction, PolicyInput } from './guard/decorators.js';
+export type { StepUpRequirement } from './guard/step-up-demand.js';
 export { RouteAudit } from './guard/route-audit.js';
 export type { AuditedRoute } from './guard/route-audit.js';
 
 export { ClientAddress } from './binding/client-address.js';
 export type { ConnectedRequest, ConnectedSocket } from './binding/client-address.js';
+export type { Confirmation, Proof } from './binding/confirmation.js';
+export type { SenderSignals } from './binding/fingerprint/sender-signals.js';
+export { SenderProofs } from './binding/sender-proofs.service.js';
+export type { ProvenSender, SenderBinding } from './binding/sender-proofs.service.js';
+export type { SenderRequest } from './binding/sender-request.js';
+export { StepUpService } from './step-up/step-up.service.js';
+export type { ConfirmationAsk, IssuedConfirmation } from './step-up/step-up.service.js';
+export { SecondFactor } from './step-up/second-factor.js';
+export type { FactorAsk, ProvenFactor } from './step-up/second-factor.js';
+export type { FactorVerdict } from './step-up/factor-checks.js';
+export type { StepUpStart } from './step-up/succession.js';
 export { SessionAnswers } from './transport/session-answers.service.js';
 export { SessionCookies } from './transport/session-cookies.service.js';
 export type { CookieAnswer } from './transport/session-cookies.service.js';
@@ -150,8 +176,10 @@ export {
   ClaimError,
   ConfigError,
   KeyError,
+  ProofError,
   RevocationError,
   SessionError,
+  StepUpRequired,
   StoreError,
   TokenError,
 } from './kernel/errors.js';
@@ -164,8 +192,10 @@ export type {
   IncidentErrorCode,
   JwtHardeningError,
   KeyErrorCode,
+  ProofErrorCode,
   RevocationErrorCode,
   SessionErrorCode,
+  StepUpChallenge,
   StoreErrorCode,
   TokenErrorCode,
 } from './kernel/errors.js';

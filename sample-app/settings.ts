@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 
 import {
+  type BindingOptions,
   type ClientOptions,
   ConfigError,
   type ConfigProblem,
@@ -46,14 +47,17 @@ export async function readSettings(env: Environment): Promise<Settings> {
   const logFormat = readChoice(env, problems, 'LOG_FORMAT', ['pretty', 'json']);
   const storage = readStorage(env, problems);
   const client = readClient(env, problems);
-  const transport = {
-    cookies: {},
-    ...readOrigins(env),
-    trustedProxies: readProxies(env),
+  const trustedProxies = readProxies(env);
+  const transport = { cookies: {}, ...readOrigins(env), trustedProxies };
+  const identity = { JWT_ISSUER: `http://localhost:${port}`, JWT_AUDIENCE: 'ledger-api', ...env };
+  const binding: BindingOptions = {
+    // Nonces cost every client a request more; the profile highSecurity asks for them.
+    dpop: { publicUrls: publicUrls(port, identity), nonce: null },
+    ...(trustedProxies.length === 0 ? {} : { mtls: { proxyHeader: 'Client-Cert' } }),
   };
   const jwt = await readJwtOptions(
-    { storage, clients: [client, NATIVE_CLIENT], transport },
-    { JWT_ISSUER: `http://localhost:${port}`, JWT_AUDIENCE: 'ledger-api', ...env },
+    { storage, clients: [client, NATIVE_CLIENT], transport, binding },
+    identity,
     problems,
   );
   if (jwt === undefined || problems.length > 0) {
@@ -111,6 +115,16 @@ function readProxies(env: Environment): readonly string[] {
   return list.map((proxy) => (proxy === '1' || proxy === 'true' ? 'loopback' : proxy));
 }
 
+/** Where clients reach this service: on this machine, and wherever issuer and audience say. */
+function publicUrls(
+  port: number,
+  { JWT_ISSUER, JWT_AUDIENCE }: Readonly<Record<'JWT_ISSUER' | 'JWT_AUDIENCE', string>>,
+): readonly [string, ...string[]] {
+  const named = [JWT_ISSUER, JWT_AUDIENCE].filter((text) => /^https:\/\/[^/]/.test(text));
+  const origins = named.flatMap((text) => (URL.canParse(text) ? new URL(text).origin : []));
+  return [`http://localhost:${port}`, `http://127.0.0.1:${port}`, ...origins];
+}
+
 function listIn(text = ''): readonly string[] {
   return text
     .split(',')
@@ -122,7 +136,9 @@ async function readJwtOptions(
   {
     storage,
     ...own
-  }: Pick<JwtHardeningOptions, 'clients' | 'transport'> & { readonly storage: Storage | undefined },
+  }: Pick<JwtHardeningOptions, 'binding' | 'clients' | 'transport'> & {
+    readonly storage: Storage | undefined;
+  },
   env: Environment,
   problems: ConfigProblem[],
 ): Promise<JwtHardeningOptions | undefined> {

@@ -41,7 +41,7 @@ export function readConfirmation(cnf: unknown): Confirmation | undefined {
   if (typeof cnf !== 'object' || cnf === null || Array.isArray(cnf)) return undefined;
   const members = Object.entries(cnf);
   const isRead = members.every(([name, value]) => MEMBERS.includes(name) && isThumbprint(value));
-  return members.length > 0 && isRead ? (cnf as Confirmation) : undefined;
+  return members.length > 0 && isRead ? cnf : undefined;
 }
 
 /** Whether a value is a SHA-256 digest in its one base64url spelling. */

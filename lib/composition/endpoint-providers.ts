@@ -1,6 +1,6 @@
 import type { Provider, Type } from '@nestjs/common';
 
-import { ClientAddress } from '../binding/client-address.js';
+import { SenderProofs } from '../binding/sender-proofs.service.js';
 import type { JwtHardeningExtras } from '../config/options.js';
 import type { ResolvedConfig } from '../config/resolve-config.js';
 import { AuthorizationEndpoint } from '../endpoints/authorization-endpoint.service.js';
@@ -86,20 +86,29 @@ export const ENDPOINT_PROVIDERS: readonly Provider[] = [
       { endpoints, storage }: ResolvedConfig,
       sessionService: SessionService,
       codes: AuthorizationCodes | null,
-      addresses: ClientAddress,
+      senders: SenderProofs,
       clock: Clock,
     ) => {
       const replays = carried(storage.replayStore);
       const sessions = carried(storage.sessionStore) === null ? null : sessionService;
-      return new TokenGrants(endpoints, { sessions, codes, addresses, replays, clock });
+      return new TokenGrants(endpoints, { sessions, codes, senders, replays, clock });
     },
-    inject: [CONFIG, SessionService, AuthorizationCodes, ClientAddress, Clock],
+    inject: [CONFIG, SessionService, AuthorizationCodes, SenderProofs, Clock],
   },
   {
     provide: ServerMetadata,
-    useFactory: ({ authorization, endpoints: { issuer, clients } }: ResolvedConfig) =>
-      new ServerMetadata({ issuer, clients, scopes: authorization?.scopes ?? [] }),
-    inject: [CONFIG],
+    useFactory: (
+      { authorization, binding, endpoints: { issuer, clients } }: ResolvedConfig,
+      { dpopAlgorithms }: SenderProofs,
+    ) =>
+      new ServerMetadata({
+        issuer,
+        clients,
+        scopes: authorization?.scopes ?? [],
+        dpopAlgorithms,
+        certificates: binding.mtls === null ? 'ignored' : 'bound',
+      }),
+    inject: [CONFIG, SenderProofs],
   },
   EndpointAnswers,
 ];

@@ -182,7 +182,7 @@ export class AuthorizationEndpoint {
   async #code(
     grant: AuthorizationGrant,
     { client: { clientId }, redirectUri }: Redirection,
-    { challenge, scope, maxAge = Infinity }: AuthorizationRequest,
+    { challenge, scope, maxAge = Infinity, jkt }: AuthorizationRequest,
   ): Promise<string> {
     const { codes, clock } = this.#surroundings;
     if (codes === null) throw new TypeError('there are no codes to issue');
@@ -190,7 +190,7 @@ export class AuthorizationEndpoint {
     if (clock.now() - authTime.getTime() > maxAge * 1_000 + AGE_LEEWAY) {
       throw loginRequired('the user authenticated too long ago');
     }
-    return codes.issue({ clientId, redirectUri, challenge }, subject, {
+    return codes.issue({ clientId, redirectUri, challenge, jkt }, subject, {
       authTime,
       scope: grantedScope(scope, grant),
       ...(roles === undefined ? {} : { roles }),

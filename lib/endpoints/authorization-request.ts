@@ -1,3 +1,4 @@
+import { isThumbprint } from '../binding/confirmation.js';
 import type { HttpRequest } from '../guard/credentials.js';
 import { scopeTokens } from '../tokens/claims.js';
 import {
@@ -26,6 +27,7 @@ const PARAMETERS = [
   'max_age',
   'acr_values',
   'login_hint',
+  'dpop_jkt',
   'request',
   'request_uri',
   'registration',
@@ -69,6 +71,8 @@ export interface AuthorizationRequest {
   readonly maxAge: number | undefined;
   readonly acrValues: readonly string[];
   readonly loginHint: string | undefined;
+  /** The key that is to redeem the code (RFC 9449 §10). */
+  readonly jkt: string | undefined;
 }
 
 /** The parameters of one request. */
@@ -163,6 +167,10 @@ export function readAuthorizationRequest(
   if (maxAge !== undefined && !MAX_AGE.test(maxAge)) {
     throw wrong('invalid_request', 'max_age is not a number of seconds');
   }
+  const jkt = query.get('dpop_jkt');
+  if (jkt !== undefined && !isThumbprint(jkt)) {
+    throw wrong('invalid_request', 'dpop_jkt is not a thumbprint');
+  }
   return {
     challenge: readChallenge(query),
     scope: readScope(query.get('scope'), client),
@@ -170,6 +178,7 @@ export function readAuthorizationRequest(
     maxAge: maxAge === undefined ? undefined : Number(maxAge),
     acrValues: readText(query, 'acr_values')?.split(' ').filter(Boolean) ?? [],
     loginHint: readText(query, 'login_hint'),
+    jkt,
   };
 }
 

@@ -8,11 +8,13 @@ import {
 import { HttpAdapterHost } from '@nestjs/core';
 import { catchError, type Observable } from 'rxjs';
 
+import { SenderProofs } from '../binding/sender-proofs.service.js';
 import { SecurityEvents } from '../events/security-events.js';
-import { isOutage, type Refusal, toHttpException } from '../guard/challenge.js';
+import { isOutage, issuerRefusalFor, type Refusal, toHttpException } from '../guard/challenge.js';
+import type { HttpRequest } from '../guard/credentials.js';
 import { type RefusalSurroundings, reportRefusal } from '../guard/refusal-report.js';
 import { Clock } from '../kernel/clock.js';
-import { AccessError, SessionError } from '../kernel/errors.js';
+import { AccessError, ProofError, SessionError } from '../kernel/errors.js';
 import { endpointRefusalFor, FAILED, sessionRefusalFor, UNAVAILABLE } from './endpoint-refusal.js';
 
 /**
@@ -23,13 +25,21 @@ import { endpointRefusalFor, FAILED, sessionRefusalFor, UNAVAILABLE } from './en
 export class EndpointAnswers implements NestInterceptor {
   readonly #surroundings: RefusalSurroundings;
 
-  constructor(events: SecurityEvents, clock: Clock, host: HttpAdapterHost) {
+  constructor(
+    private readonly senders: SenderProofs,
+    events: SecurityEvents,
+    clock: Clock,
+    host: HttpAdapterHost,
+  ) {
     this.#surroundings = { events, clock, host };
   }
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     // RFC 6749 §5.1.
     this.#write(context, { 'Cache-Control': 'no-store', Pragma: 'no-cache' });
+    // RFC 9449 §8.2: so that the next proof needs no second attempt.
+    const nonce = this.senders.freshNonce(context.switchToHttp().getRequest<HttpRequest>());
+    if (nonce !== undefined) this.#write(context, { 'DPoP-Nonce': nonce });
     return next.handle().pipe(
       catchError((error: unknown) => {
         throw this.#refuse(context, error);
@@ -57,5 +67,6 @@ export class EndpointAnswers implements NestInterceptor {
 function refusalFor(error: unknown): Refusal {
   if (error instanceof AccessError) return endpointRefusalFor(error);
   if (error instanceof SessionError) return sessionRefusalFor(error);
+  if (error instanceof ProofError) return issuerRefusalFor(error);
   return isOutage(error) ? UNAVAILABLE : FAILED;
 }

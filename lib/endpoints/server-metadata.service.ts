@@ -24,6 +24,10 @@ export interface ServerMetadataConfig {
   readonly clients: readonly RegisteredClient[];
   /** Scope tokens that clients can be granted. */
   readonly scopes: readonly string[];
+  /** With a space between; `null` where proofs are not taken. */
+  readonly dpopAlgorithms: string | null;
+  /** Whether access tokens are bound to client certificates. */
+  readonly certificates: 'bound' | 'ignored';
 }
 
 type Method = ClientAuthentication['method'];
@@ -39,7 +43,7 @@ export class ServerMetadata {
 
   /** The document as JSON. */
   describe(paths: EndpointPaths): string {
-    const { issuer, scopes } = this.config;
+    const { issuer, scopes, dpopAlgorithms, certificates } = this.config;
     const { authorizationPath, tokenPath, revocationPath, introspectionPath, jwksPath } = paths;
     const document: Document = {
       issuer,
@@ -52,6 +56,11 @@ export class ServerMetadata {
       ...this.#methods('introspection_endpoint', introspectionPath, 'introspect'),
       ...this.#endpoint('jwks_uri', jwksPath),
       ...(scopes.length === 0 ? {} : { scopes_supported: scopes }),
+      // RFC 9449 §5.1, RFC 8705 §3.3.
+      ...(dpopAlgorithms === null
+        ? {}
+        : { dpop_signing_alg_values_supported: dpopAlgorithms.split(' ') }),
+      ...(certificates === 'bound' ? { tls_client_certificate_bound_access_tokens: true } : {}),
       ...(authorizationPath === null
         ? { response_types_supported: [], grant_types_supported: ['refresh_token'] }
         : {

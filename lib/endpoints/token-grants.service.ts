@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 
-import type { ClientAddress } from '../binding/client-address.js';
 import type { ReplayStore } from '../binding/replay-store.js';
+import type { ProvenSender, SenderProofs } from '../binding/sender-proofs.service.js';
 import type { HttpRequest } from '../guard/credentials.js';
 import type { Clock } from '../kernel/clock.js';
 import { ConfigError, SessionError } from '../kernel/errors.js';
@@ -20,7 +20,7 @@ export interface TokenGrantsSurroundings {
   readonly sessions: Pick<SessionService, 'refresh'> | null;
   /** `null` where the options have no `authorization`. */
   readonly codes: Pick<AuthorizationCodes, 'redeem'> | null;
-  readonly addresses: Pick<ClientAddress, 'addressOf'>;
+  readonly senders: Pick<SenderProofs, 'prove'>;
   /** `null` if the storage carries none, which is enough without `private_key_jwt`. */
   readonly replays: ReplayStore | null;
   readonly clock: Clock;
@@ -68,6 +68,7 @@ export class TokenGrants {
   /**
    * @throws EndpointRefusal if the request, the client, or the code is wrong
    * @throws SessionError if the refresh token is
+   * @throws ProofError if what is to show who asks is wrong, or missing where one is needed
    * @throws StoreError, KeyError, RevocationError while nothing can be said: ask again
    */
   async grant(request: HttpRequest): Promise<TokenAnswer> {
@@ -77,8 +78,8 @@ export class TokenGrants {
       const detail = 'the client may not authorize';
       throw new EndpointRefusal('unauthorized_client', 'ERR_ACCESS_DENIED', detail);
     }
-    const address = this.#surroundings.addresses.addressOf(request);
-    return answerOf(await this.#exchange(form, client, address));
+    const sender = await this.#surroundings.senders.prove(request);
+    return answerOf(await this.#exchange(form, client, sender));
   }
 
   /**
@@ -98,16 +99,12 @@ export class TokenGrants {
     }
   }
 
-  #exchange(
-    form: GrantForm,
-    client: RegisteredClient,
-    address: string | undefined,
-  ): Promise<TokenPair> {
+  #exchange(form: GrantForm, client: RegisteredClient, sender: ProvenSender): Promise<TokenPair> {
     switch (form.grant_type) {
       case 'authorization_code':
-        return this.#redeem(form, client, address);
+        return this.#redeem(form, client, sender);
       case 'refresh_token':
-        return this.#refresh(form, client, address);
+        return this.#refresh(form, client, sender);
       case undefined:
         throw malformed('grant_type is missing');
       default:
@@ -118,7 +115,7 @@ export class TokenGrants {
   async #redeem(
     { code, redirect_uri: redirectUri, code_verifier: verifier }: GrantForm,
     { clientId }: RegisteredClient,
-    address: string | undefined,
+    sender: ProvenSender,
   ): Promise<TokenPair> {
     const { codes } = this.#surroundings;
     if (codes === null) throw unsupported();
@@ -128,7 +125,7 @@ export class TokenGrants {
     if (!VERIFIER.test(verifier)) throw malformed('code_verifier is malformed');
     const terms = { clientId, redirectUri, challenge: challengeOf(verifier) };
     try {
-      return await codes.redeem(code, terms, address);
+      return await codes.redeem(code, terms, sender);
     } catch (error) {
       if (!(error instanceof SessionError)) throw error;
       const { detail } = error;
@@ -139,7 +136,7 @@ export class TokenGrants {
   async #refresh(
     { refresh_token: refreshToken, scope }: GrantForm,
     { clientId }: RegisteredClient,
-    address: string | undefined,
+    sender: ProvenSender,
   ): Promise<TokenPair> {
     const { sessions } = this.#surroundings;
     if (sessions === null) throw unsupported();
@@ -147,7 +144,7 @@ export class TokenGrants {
     return sessions.refresh(refreshToken, {
       clientId,
       ...(scope === undefined ? {} : { scope }),
-      ...(address === undefined ? {} : { address }),
+      ...sender,
     });
   }
 }

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 
+import type { ProvenSender } from '../binding/sender-proofs.service.js';
 import { ClaimError, SessionError, StoreError } from '../kernel/errors.js';
 import { randomId } from '../kernel/ids.js';
 import type { StandingClaims } from '../tokens/token-standing.js';
@@ -35,6 +36,9 @@ export interface CodeTerms {
   readonly challenge: string;
 }
 
+/** What a code is issued for besides: `dpop_jkt`, the key that has to redeem it (RFC 9449 §10). */
+export type IssueTerms = CodeTerms & { readonly jkt?: string | undefined };
+
 /** What the session of a code is to begin with, besides its client and address. */
 export type PromisedStart = Pick<
   SessionStart,
@@ -64,6 +68,7 @@ interface CodeData {
   readonly start: Omit<PromisedStart, 'authTime'>;
   readonly authTime: number;
   readonly standing: StandingClaims;
+  readonly jkt?: string | undefined;
 }
 
 /** So that neither passes for the other, nor is found where the other is kept. */
@@ -90,7 +95,7 @@ export class AuthorizationCodes {
    * @throws ClaimError `ERR_CLAIM_TOO_LARGE`
    * @throws StoreError, RevocationError while it cannot be made
    */
-  async issue(terms: CodeTerms, subject: string, given: PromisedStart): Promise<string> {
+  async issue(terms: IssueTerms, subject: string, given: PromisedStart): Promise<string> {
     const { store, tokens } = this.#surroundings;
     const { issuer, codeFor } = this.#config;
     const standing = await tokens.standingFor(subject);
@@ -103,6 +108,7 @@ export class AuthorizationCodes {
       start,
       authTime: authTime.getTime(),
       standing,
+      jkt: terms.jkt,
     });
     const { key, lineage, secret, binding } = shown(code, terms);
     // Twice as long in all: for as long as it was good, a used one is still known for what it is.
@@ -115,11 +121,11 @@ export class AuthorizationCodes {
 
   /**
    * Starts the session a code was made for. Whatever can fail has failed before the code is used up.
-   * @param address the client's
+   * @param sender what its request shows of the client
    * @throws SessionError for whatever is wrong with the code, its terms, or its subject by now
    * @throws ClaimError, StoreError, RevocationError, KeyError as `SessionService.start`
    */
-  async redeem(text: string, terms: CodeTerms, address: string | undefined): Promise<TokenPair> {
+  async redeem(text: string, terms: CodeTerms, sender: ProvenSender): Promise<TokenPair> {
     const { store, tokens, sessions } = this.#surroundings;
     const code = readCode(text);
     if (code === undefined) throw new SessionError('ERR_SESSION_MALFORMED', 'it is no code');
@@ -127,7 +133,14 @@ export class AuthorizationCodes {
     const found = await store.find(presentation);
     if (found === null) return this.#refuse(code, await this.#use(code, presentation, null));
     const { session, shown: use, at: askedAt } = found;
-    const { sub: subject, sid: sessionId, start, authTime, standing } = this.#open(code, session);
+    const {
+      sub: subject,
+      sid: sessionId,
+      start,
+      authTime,
+      standing,
+      jkt,
+    } = this.#open(code, session);
     // It was used before: nobody is asked, nothing is prepared for it.
     if (use !== 'current') {
       try {
@@ -138,6 +151,10 @@ export class AuthorizationCodes {
       }
       return this.#endReused(sessionId);
     }
+    const proven = sender.binding?.kind === 'dpop' ? sender.binding.value : undefined;
+    if (jkt !== undefined && jkt !== proven) {
+      throw new SessionError('ERR_SESSION_UNKNOWN', 'the code is for the holder of another key');
+    }
     const startedAt = session.createdAt;
     const facts = { subject, sessionId, startedAt, standing };
     const pair = await sessions.begin(
@@ -146,7 +163,7 @@ export class AuthorizationCodes {
         ...start,
         authTime: new Date(authTime),
         clientId: terms.clientId,
-        ...(address === undefined ? {} : { address }),
+        ...sender,
       },
       {
         token: firstTokenOf(this.#config.issuer, subject, sessionId),

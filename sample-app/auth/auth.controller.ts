@@ -10,13 +10,13 @@ import {
   UseInterceptors,
 } from '@nestjs/common';
 import {
-  ClientAddress,
-  type ConnectedRequest,
   type CookieAnswer,
   CurrentToken,
   type HttpRequest,
   Public,
   RevocationService,
+  SenderProofs,
+  type SenderRequest,
   SessionAnswers,
   SessionCookies,
   SessionService,
@@ -24,13 +24,14 @@ import {
   type VerifiedToken,
 } from 'nest-jwt-hardening';
 
+import { malformed } from '../http/json-body.js';
 import { RequestId } from '../http/request-id.js';
 import { UserDirectory } from '../users/user-directory.js';
 import { readCredentials, readRefresh } from './credentials.js';
 import { deviceLabel } from './device-label.js';
 import { type TokenAnswer, tokenAnswer } from './token-answer.js';
 
-type LoginRequest = HttpRequest & ConnectedRequest;
+type LoginRequest = HttpRequest & SenderRequest;
 
 /** Logging in and out, by password; tokens travel in bodies or in cookies, as the client wants. */
 @UseInterceptors(SessionAnswers)
@@ -43,7 +44,7 @@ export class AuthController {
     private readonly sessions: SessionService,
     private readonly cookies: SessionCookies,
     private readonly revocations: RevocationService,
-    private readonly addresses: ClientAddress,
+    private readonly senders: SenderProofs,
   ) {}
 
   @Public()
@@ -57,7 +58,7 @@ export class AuthController {
   ): Promise<TokenAnswer | CookieAnswer> {
     const { username, password, transport } = readCredentials(body);
     // Another site must not log its visitors in as somebody else.
-    if (transport === 'cookie') this.cookies.assertSameOrigin(request);
+    if (transport === 'cookie') this.#expectPage(request);
     const authentication = await this.users.authenticate(username, password);
     if (authentication === undefined) throw this.#refuse(requestId);
     const { user } = authentication;
@@ -66,7 +67,9 @@ export class AuthController {
       roles: user.roles,
       amr: ['pwd'], // RFC 8176
       carrier: transport,
-      ...this.#senderOf(request),
+      device: this.#deviceOf(request),
+      // With a DPoP header the pair is bound to its key.
+      ...(await this.senders.prove(request)),
     });
     // A session that was started while the password changed is younger than the end of all older ones.
     if (!authentication.stillHolds()) {
@@ -87,7 +90,8 @@ export class AuthController {
   ): Promise<TokenAnswer | CookieAnswer> {
     const carried = this.cookies.readRefreshToken(request);
     const pair = await this.sessions.refresh(carried ?? readRefresh(body), {
-      ...this.#senderOf(request),
+      device: this.#deviceOf(request),
+      ...(await this.senders.prove(request)),
       // A form of another site brings its token in the body, and must not get cookies for it.
       carrier: carried === undefined ? 'body' : 'cookie',
     });
@@ -112,11 +116,14 @@ export class AuthController {
     return pair.carrier === 'cookie' ? this.cookies.write(response, pair) : tokenAnswer(pair);
   }
 
-  #senderOf(request: LoginRequest): { readonly device: string; readonly address?: string } {
-    const { 'user-agent': userAgent } = request.headers;
-    const device = deviceLabel(typeof userAgent === 'string' ? userAgent : undefined);
-    const address = this.addresses.addressOf(request);
-    return address === undefined ? { device } : { device, address };
+  #deviceOf({ headers: { 'user-agent': userAgent } }: LoginRequest): string {
+    return deviceLabel(typeof userAgent === 'string' ? userAgent : undefined);
+  }
+
+  #expectPage(request: LoginRequest): void {
+    this.cookies.assertSameOrigin(request);
+    // No script sees a token in a cookie, so none could make the proofs for it.
+    if (request.headers['dpop'] !== undefined) throw malformed();
   }
 
   #refuse(requestId: string): UnauthorizedException {

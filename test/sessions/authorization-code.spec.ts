@@ -46,7 +46,11 @@ async function open(...options: Parameters<typeof openRoom>): Promise<CodeRoom> 
   const { store, tokens, sessions, clock } = room;
   const codes = new AuthorizationCodes(CONFIG, { store, tokens, sessions });
   const redeem: CodeRoom['redeem'] = async (code, terms = {}, address) => {
-    const pair = await codes.redeem(code, { ...TERMS, ...terms }, address);
+    const pair = await codes.redeem(
+      code,
+      { ...TERMS, ...terms },
+      address === undefined ? {} : { address },
+    );
     recordSecret(pair.accessToken);
     recordSecret(pair.refreshToken);
     return pair;
@@ -283,7 +287,7 @@ describe('an authorization code', () => {
     });
     const code = await room.issue();
     room.store.once('before', 'create', () =>
-      expect(dying.redeem(code, TERMS, undefined)).rejects.toBe(AWAY),
+      expect(dying.redeem(code, TERMS, {})).rejects.toBe(AWAY),
     );
     expect(await room.redeemed(code)).toBe('ERR_SESSION_REUSED');
     expect(await room.store.list(ownerOf('alice'))).toEqual([]);
