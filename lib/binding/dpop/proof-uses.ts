@@ -1,5 +1,3 @@
-import { hash } from 'node:crypto';
-
 import { LRUCache } from 'lru-cache';
 
 import type { SecurityEvents } from '../../events/security-events.js';
@@ -7,19 +5,7 @@ import type { Clock } from '../../kernel/clock.js';
 import { withDeadline } from '../../kernel/deadline.js';
 import { ProofError, StoreError } from '../../kernel/errors.js';
 import type { ReplayStore } from '../replay-store.js';
-
-/** Counts the proofs of each key over all instances. `AttemptStore` is one. */
-export interface ProofCounter {
-  record(attempt: {
-    readonly key: string;
-    readonly window: number;
-    readonly runsFrom: 'first' | 'last';
-  }): Promise<{
-    readonly count: number;
-    /** Milliseconds until the count begins anew. */
-    readonly expiresIn: number;
-  }>;
-}
+import { type ProofCounter, ProofQuota, type QuotaVerdict } from './proof-quota.js';
 
 /** A proof that is right in all else. */
 export interface RightProof {
@@ -37,12 +23,10 @@ export interface ProofUsesParts {
   readonly events: SecurityEvents;
 }
 
-const MINUTE = 60_000;
-
 /** Milliseconds after which a store that does not answer has failed. */
 const ANSWER_WITHIN = 5_000;
 
-/** Keys over their quota, and used proofs, that this instance knows of itself; about 200 bytes each. */
+/** Used proofs that this instance knows of itself; 100 to 700 bytes each. */
 const REMEMBERED = 10_000;
 
 /**
@@ -54,23 +38,26 @@ const REMEMBERED = 10_000;
  * are apart.
  */
 export class ProofUses {
-  readonly #perMinute: number;
   readonly #parts: ProofUsesParts;
-  /** What the store refused, so that repeating it costs neither the store a call nor the key a count. */
+  readonly #quota: ProofQuota;
+  /**
+   * What is used, or being used: who repeats it costs the store no call, and the key none of its quota,
+   * or whoever sees a proof could lock its owner out.
+   */
   readonly #used = new LRUCache<string, number>({ max: REMEMBERED });
-  readonly #limited = new LRUCache<string, number>({ max: REMEMBERED });
+  readonly #beingUsed = new Set<string>();
 
   constructor(perMinute: number, parts: ProofUsesParts) {
-    this.#perMinute = perMinute;
     this.#parts = parts;
+    this.#quota = new ProofQuota(perMinute, parts.counter, parts.clock);
   }
 
   /**
-   * Refuses a key whose minute is known to be over its quota; before its signature is even checked.
+   * Refuses a key that is known to be over its quota; before its signature is even checked.
    * @throws ProofError `ERR_PROOF_LIMITED`
    */
   assertWithinQuota(jkt: string): void {
-    if (this.#stands(this.#limited.get(jkt))) throw limited();
+    if (this.#quota.isOver(jkt)) throw limited();
   }
 
   /**
@@ -79,40 +66,35 @@ export class ProofUses {
    * @throws StoreError if that cannot be remembered
    */
   async use({ jkt, jti, expiresAt }: RightProof): Promise<void> {
-    const digest = hash('sha256', `${jkt}\0${jti}`, 'base64url');
-    if (this.#stands(this.#used.get(digest))) throw this.#replayed(jkt);
-    const { granted, count, expiresIn } = await this.#ask(jkt, digest, expiresAt);
-    this.#used.set(digest, expiresAt);
-    if (!granted) throw this.#replayed(jkt);
-    if (count <= this.#perMinute) return;
-    this.#limited.set(jkt, this.#parts.clock.now() + Math.min(expiresIn, MINUTE));
-    this.#tell('proof.limited', jkt);
-    throw limited();
-  }
-
-  /** Both at once: the second does not wait for the first to come back. */
-  async #ask(
-    jkt: string,
-    digest: string,
-    expiresAt: number,
-  ): Promise<{ readonly granted: boolean; readonly count: number; readonly expiresIn: number }> {
-    const { replays, counter } = this.#parts;
+    // A jti has no control characters, and a thumbprint is of one length.
+    const key = `dpop:${jkt}:${jti}`;
+    const isUsed = (this.#used.get(key) ?? 0) > this.#parts.clock.now();
+    if (isUsed || this.#beingUsed.has(key)) throw this.#replayed(jkt);
+    this.#beingUsed.add(key);
     try {
-      const asked = Promise.all([
-        replays.claimOnce({ key: `dpop:${digest}`, expiresAt }),
-        counter.record({ key: `dpop:${jkt}`, window: MINUTE, runsFrom: 'first' }),
-      ]);
-      const [granted, tally] = await withDeadline(asked, ANSWER_WITHIN, unremembered);
-      const { count, expiresIn } = tally;
-      if (!(count >= 1) || !(expiresIn >= 0)) throw unremembered();
-      return { granted: granted === true, count, expiresIn };
-    } catch (error) {
-      throw error instanceof StoreError ? error : unremembered(error);
+      const { granted, verdict } = await this.#ask(jkt, { key, expiresAt });
+      this.#used.set(key, expiresAt);
+      if (!granted) throw this.#replayed(jkt);
+      if (verdict === 'over') this.#tell('proof.limited', jkt);
+      if (verdict !== 'within') throw limited();
+    } finally {
+      this.#beingUsed.delete(key);
     }
   }
 
-  #stands(until: number | undefined): boolean {
-    return until !== undefined && until > this.#parts.clock.now();
+  /** Both at once, where both are asked: the second does not wait for the first to come back. */
+  async #ask(
+    jkt: string,
+    claim: { readonly key: string; readonly expiresAt: number },
+  ): Promise<{ readonly granted: boolean; readonly verdict: QuotaVerdict }> {
+    try {
+      const claimed = this.#parts.replays.claimOnce(claim);
+      const asked = Promise.all([claimed, this.#quota.count(jkt)]);
+      const [granted, verdict] = await withDeadline(asked, ANSWER_WITHIN, unremembered);
+      return { granted: granted === true, verdict };
+    } catch (error) {
+      throw error instanceof StoreError ? error : unremembered(error);
+    }
   }
 
   #replayed(jkt: string): ProofError {

@@ -1,7 +1,7 @@
 import { hash, randomBytes } from 'node:crypto';
 
 import { type DpopConfig, DpopProofs } from '../../../lib/binding/dpop/dpop-proofs.js';
-import type { ProofCounter } from '../../../lib/binding/dpop/proof-uses.js';
+import type { ProofCounter } from '../../../lib/binding/dpop/proof-quota.js';
 import type { ReplayStore } from '../../../lib/binding/replay-store.js';
 import type { SenderRequest } from '../../../lib/binding/sender-request.js';
 import { SenderSecrets } from '../../../lib/binding/sender-secrets.js';
