@@ -87,15 +87,25 @@ export class SenderProofs {
    * @throws StoreError while it cannot be remembered
    */
   async prove(request: SenderRequest): Promise<ProvenSender> {
-    const { addresses, fingerprints, readCookie } = this.parts;
     const binding = await this.#bindingOf(request);
-    const senderCookie = readCookie(request);
+    const senderCookie = this.parts.readCookie(request);
     this.#expectRequired(binding);
-    const address = addresses.addressOf(request);
-    const fingerprint = fingerprints?.signalsOf(request);
     return {
       ...(binding === undefined ? {} : { binding }),
       ...(senderCookie === undefined ? {} : { senderCookie }),
+      ...this.look(request),
+    };
+  }
+
+  /**
+   * Only what the sender looks like, which proves nothing: for a route that the guard has let through,
+   * where a proof was used up by that, such as a step-up.
+   */
+  look(request: SenderRequest): Pick<ProvenSender, 'address' | 'fingerprint'> {
+    const { addresses, fingerprints } = this.parts;
+    const address = addresses.addressOf(request);
+    const fingerprint = fingerprints?.signalsOf(request);
+    return {
       ...(address === undefined ? {} : { address }),
       ...(fingerprint === undefined ? {} : { fingerprint }),
     };
