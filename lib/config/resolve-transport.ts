@@ -1,4 +1,3 @@
-import type { ForwardedHeader } from '../binding/forwarded-header.js';
 import { type IpNetwork, readIpNetwork } from '../binding/ip-address.js';
 import type { TransportConfig } from '../transport/transport-config.js';
 import type { OptionReader } from './option-reader.js';
@@ -17,7 +16,7 @@ const HOSTNAME = /^(?:[a-z0-9_.-]*[a-z0-9]|\[[0-9a-f:]+\])$/;
 export function readTransport(
   reader: OptionReader,
   { issuer, nodeEnv }: { readonly issuer: string; readonly nodeEnv: string | undefined },
-): TransportConfig & { readonly forwardedHeader: ForwardedHeader } {
+): TransportConfig {
   const known = ['cookies', 'origins', 'https', 'trustedProxies', 'forwardedHeader'];
   reader.expectOnly('transport', known);
   return Object.freeze({

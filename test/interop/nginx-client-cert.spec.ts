@@ -7,6 +7,12 @@ import {
   startCertificateApp,
   thumbprintByOpenssl,
 } from '../binding/mtls/certificate-app.js';
+import {
+  type BoundApp,
+  type BoundAppOptions,
+  BoundClient,
+  startBoundApp,
+} from '../binding/mtls/bound-app.js';
 import { type TlsWish, visit } from '../binding/mtls/tls-client.js';
 import { closeConnections, send } from '../support/http.js';
 import { describeWithNginx, type Nginx, type NginxWish, startNginx } from '../support/nginx.js';
@@ -55,6 +61,32 @@ async function start(
   });
   running.push(nginx);
   return { app, nginx };
+}
+
+async function startBound(
+  options: Partial<Pick<BoundAppOptions, 'adapter' | 'transport'>> = {},
+): Promise<{ readonly app: BoundApp; readonly nginx: Nginx }> {
+  const { adapter = 'express', transport = {} } = options;
+  const app = await startBoundApp({
+    adapter,
+    tls: null,
+    binding: { mtls: { proxyHeader: 'Client-Cert' } },
+    transport: { trustedProxies: [PROXY], ...transport },
+  });
+  running.push({ stop: () => app.close() });
+  const nginx = await startNginx({
+    upstream: app.port,
+    comesFrom: PROXY,
+    certificate: server,
+    clientCa: authority.ca,
+    verifyClient: 'optional',
+  });
+  running.push(nginx);
+  return { app, nginx };
+}
+
+function clientOf(nginx: Nginx, certificate: typeof client | undefined): BoundClient {
+  return new BoundClient(`https://localhost:${nginx.port}`, { ca: authority.ca, certificate });
 }
 
 async function seenThrough(nginx: Nginx, wish: Partial<TlsWish> = {}): Promise<SeenSender> {
@@ -159,6 +191,54 @@ describeWithNginx('the address of a client behind nginx', () => {
     async (name, headers) => {
       const { nginx } = await start('optional', { forwardedHeader: name });
       expect(await seenThrough(nginx, { headers })).toMatchObject({ address: CLIENT });
+    },
+  );
+});
+
+describeWithNginx('a session behind nginx', () => {
+  const written = { 'Client-Cert': `:${new X509Certificate(client.cert).raw.toString('base64')}:` };
+
+  it.each(['express', 'fastify'] as const)(
+    'is bound to the certificate, at %s',
+    async (adapter) => {
+      const { nginx } = await startBound({ adapter });
+      const owner = clientOf(nginx, client);
+      const { access_token: token, refresh_token: refreshToken } = await owner.logIn();
+      expect((await owner.get('/bound', token)).status).toBe(200);
+      for (const thief of [clientOf(nginx, undefined), clientOf(nginx, other)]) {
+        expect((await thief.get('/things', token)).status).toBe(401);
+        expect((await thief.get('/things', token, written)).status).toBe(401);
+      }
+      const next = await owner.refresh(refreshToken);
+      if (typeof next === 'number') throw new Error(`answered with ${next}`);
+      expect((await owner.get('/bound', next.access_token)).status).toBe(200);
+      expect(await clientOf(nginx, other).refresh(next.refresh_token)).toBe(401);
+      expect((await owner.get('/things', next.access_token)).status).toBe(401);
+    },
+  );
+
+  it('is closed to a request that goes around nginx', async () => {
+    const { app, nginx } = await startBound();
+    const { access_token: token } = await clientOf(nginx, client).logIn();
+    const headers = { ...written, 'X-Forwarded-For': PROXY };
+    expect((await app.send('/things', { token, headers })).status).toBe(401);
+    expect((await clientOf(nginx, client).get('/things', token)).status).toBe(200);
+  });
+
+  it.each(['X-Forwarded-For', 'Forwarded'] as const)(
+    'comes over https if nginx says so in %s, and nobody else',
+    async (forwardedHeader) => {
+      const { app, nginx } = await startBound({
+        transport: { https: 'required', forwardedHeader },
+      });
+      const { access_token: token } = await clientOf(nginx, client).logIn();
+      expect((await clientOf(nginx, client).get('/things', token)).status).toBe(200);
+      const headers = {
+        ...written,
+        'X-Forwarded-Proto': 'https',
+        Forwarded: `for=${PROXY};proto=https`,
+      };
+      expect((await app.send('/things', { token, headers })).status).toBe(308);
     },
   );
 });
