@@ -85,7 +85,8 @@ export function refreshTargets({ ratios }) {
   }));
 }
 
-async function startServer() {
+/** A Redis of its own, which keeps nothing on disk. */
+export async function startServer() {
   const port = await freePort();
   const folder = mkdtempSync(join(tmpdir(), 'njh-bench-'));
   const args = ['--port', port, '--bind', '127.0.0.1', '--dir', folder, '--save', ''];

@@ -2,7 +2,7 @@
  * `npm run bench [-- parts and options]`: what the package costs, beside its peers, in one run.
  *
  *   parts                cached, revocation-request, jwks, first-sight, boot, revocation,
- *                        replay, refresh (all)
+ *                        replay, refresh, dpop (all)
  *   --adapter NAME       express or fastify (both)
  *   --quick              about a minute: enough to see that nothing is broken, not to believe a figure
  *   --rounds N --replicas N --milliseconds N --boot-rounds N --retakes N
@@ -22,6 +22,7 @@ import { ADAPTERS } from './adapters.mjs';
 import { findLoadedPackages, measureBoot } from './boot.mjs';
 import { start } from './child-process.mjs';
 import { issueTokens, newIdentity } from './credentials.mjs';
+import { dpopTargets, formatDpop, measureDpop } from './dpop.mjs';
 import { measureGuards } from './guarded-route.mjs';
 import { formatReplay, isRedisInstalled, measureReplay } from './log-replay.mjs';
 import { REFERENCE_MICROSECONDS } from './pace.mjs';
@@ -118,7 +119,7 @@ const { values: options, positionals } = parseArgs({
     json: { type: 'string' },
   },
 });
-const PARTS = [...Object.keys(GUARD_PARTS), 'boot', 'revocation', 'replay', 'refresh'];
+const PARTS = [...Object.keys(GUARD_PARTS), 'boot', 'revocation', 'replay', 'refresh', 'dpop'];
 const parts = positionals.length === 0 ? PARTS : positionals;
 const unknown = parts.filter((part) => !PARTS.includes(part));
 if (unknown.length > 0) throw new TypeError(`unknown part ${unknown.join(', ')}`);
@@ -250,6 +251,23 @@ if (parts.includes('refresh') && !isRedisInstalled()) {
   console.log(formatRefresh(measured));
   results.refresh = measured;
   targets.push(...refreshTargets(measured));
+}
+
+if (parts.includes('dpop') && !isRedisInstalled()) {
+  console.log('\nNOT MEASURED: dpop needs redis-server.');
+} else if (parts.includes('dpop')) {
+  const measured = await measureDpop(
+    {
+      replicas: number('replicas', 3, 1),
+      rounds: number('rounds', 6, 2),
+      proofs: options.quick ? 1_000 : 4_000,
+    },
+    patience,
+  );
+  console.log(`\nChecking DPoP proofs against Redis (pace ${measured.pace.toFixed(0)} us)`);
+  console.log(formatDpop(measured));
+  results.dpop = measured;
+  targets.push(...dpopTargets(measured));
 }
 
 console.log(`\n${formatTargets(targets)}`);

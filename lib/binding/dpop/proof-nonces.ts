@@ -56,7 +56,6 @@ export class ProofNonces {
   judge(nonce: string): NonceVerdict {
     const at = this.#right.get(nonce) ?? this.#read(nonce);
     if (at === undefined) return 'unknown';
-    this.#right.set(nonce, at);
     const { validFor, leeway } = this.#limits;
     const age = this.#clock.now() - at;
     // Also what an instance made whose clock was ahead and was set right since.
@@ -71,7 +70,9 @@ export class ProofNonces {
     const instant = Buffer.from(at, 'base64url').readUIntBE(0, 6);
     // As a whole text, so that it has one spelling.
     const right = Buffer.from(write(key, instant), 'latin1');
-    return timingSafeEqual(right, Buffer.from(nonce, 'latin1')) ? instant : undefined;
+    if (!timingSafeEqual(right, Buffer.from(nonce, 'latin1'))) return undefined;
+    this.#right.set(nonce, instant);
+    return instant;
   }
 }
 

@@ -27,6 +27,7 @@ const UNRESERVED = /^[A-Za-z0-9._~-]$/;
 /** The public addresses of this service. */
 export class PublicUrls {
   readonly #bases: readonly HttpResource[];
+  readonly #plain: readonly string[];
 
   /** @param urls origins, or with the path that a proxy takes off before it passes a request on */
   constructor(urls: readonly URL[]) {
@@ -35,6 +36,7 @@ export class PublicUrls {
       if (base === undefined) throw new TypeError('a public URL is no http or https URL');
       return { origin: base.origin, path: base.path.replace(/\/$/, '') };
     });
+    this.#plain = urls.map(({ origin }, index) => origin + (this.#bases[index]?.path ?? ''));
   }
 
   /**
@@ -45,9 +47,12 @@ export class PublicUrls {
    * before they send, and what a router makes of the rest is its own affair.
    */
   name(htu: string, target: string | undefined): boolean {
-    const named = readHttpResource(htu);
     const asked = readTarget(target);
-    if (named === undefined || asked === undefined) return false;
+    if (asked === undefined) return false;
+    // As nearly every client writes it: nothing is left to normalise.
+    if (this.#plain.some((base) => htu === base + asked)) return true;
+    const named = readHttpResource(htu);
+    if (named === undefined) return false;
     return this.#bases.some(
       ({ origin, path }) => named.origin === origin && named.path === path + asked,
     );
