@@ -65,11 +65,8 @@ export class NestedTokens {
    * @throws KeyError `ERR_KEY_RING_UNAVAILABLE` if they are not; `ERR_KEY_RING_STALE`
    */
   seal(signed: string): string {
-    const key = this.keyRing.encryptionKey();
-    if (key === null) {
-      if (this.accept === 'both') return signed;
-      throw new KeyError('ERR_KEY_RING_UNAVAILABLE', 'No key is ready to encrypt.');
-    }
+    const key = this.#sealingKey();
+    if (key === null) return signed;
     const header = headerOf(key);
     const { wrappedKey, iv, ciphertext, tag } = sealEnvelope(key, header, Buffer.from(signed));
     const encoded = [wrappedKey, iv, ciphertext, tag].map((bytes) => bytes.toString('base64url'));
@@ -93,6 +90,17 @@ export class NestedTokens {
     const [wrappedKey, iv, ciphertext, tag] = parts.map((text) => Buffer.from(text, 'base64url'));
     if (!wrappedKey || !iv || !ciphertext || !tag) throw refused();
     return { content: decrypt(key, header, { wrappedKey, iv, ciphertext, tag }), key };
+  }
+
+  /** @throws KeyError as `seal` */
+  assertReady(): void {
+    this.#sealingKey();
+  }
+
+  #sealingKey(): EncryptionKey | null {
+    const key = this.keyRing.encryptionKey();
+    if (key !== null || this.accept === 'both') return key;
+    throw new KeyError('ERR_KEY_RING_UNAVAILABLE', 'No key is ready to encrypt.');
   }
 
   /** Whether this very key still decrypts. */

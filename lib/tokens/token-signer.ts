@@ -8,10 +8,17 @@ import type { SigningAlgorithm } from '../keys/algorithms.js';
 import { publicHalf, type SigningKey } from '../keys/key-material.js';
 import type { KeyRingService } from '../keys/key-ring.service.js';
 import { createSignature } from '../keys/signature.js';
-import { TOKEN_TYPES, type TokenClaims, type TokenKind, type VerifiedClaims } from './claims.js';
+import {
+  NONE,
+  TOKEN_TYPES,
+  type TokenClaims,
+  type TokenKind,
+  type VerifiedClaims,
+} from './claims.js';
 import { MAX_TOKEN_LENGTH } from './compact.js';
 import { audienceClaim, composeAgain, composeClaims, type ComposeRules } from './compose-claims.js';
 import type { DerivedKeys } from './issuer-keys.js';
+import type { NestedTokens } from './nested-token.js';
 import type { StandingClaims, TokenStanding } from './token-standing.js';
 
 /** What new tokens are held to. Lengths in seconds. */
@@ -29,6 +36,8 @@ export interface SigningParts {
   readonly standing: TokenStanding;
   /** `undefined` to sign with the secrets of the ring themselves. */
   readonly derived: DerivedKeys | undefined;
+  /** What access tokens are encrypted with; `undefined` to sign them only. */
+  readonly nested: NestedTokens | undefined;
   readonly clock: Clock;
   readonly events: SecurityEvents;
 }
@@ -92,14 +101,16 @@ export class TokenSigner {
     own: OwnClaims,
     options: PrepareOptions,
   ): Promise<PreparedToken> {
-    const { keyRing, standing, clock, events } = this.#parts;
+    const { keyRing, standing, nested, clock, events } = this.#parts;
     const { issuer, audiences } = this.#rules;
     const { kind = 'access' } = options;
     const key = await keyRing.signingKey(options.algorithm);
+    // Before anything is recorded of a token that nobody would get.
+    if (kind === 'access') nested?.assertReady();
     const issuedAt = Math.floor(clock.now() / 1000);
     const lifetime = this.#lifetime(options.ttl);
     const compose = options.claimsFrom === 'grant' ? composeAgain : composeClaims;
-    const composed = compose(claims, this.#rules, {
+    const composed = compose(claims, this.#rulesFor(kind), {
       iss: issuer,
       aud: audienceClaim(options.audience ?? audiences),
       iat: issuedAt,
@@ -113,7 +124,8 @@ export class TokenSigner {
     const header = { alg: key.row.name, typ: TOKEN_TYPES[kind], kid };
     const input = `${encode(header)}.${encode(payload)}`;
     const signature = await sign(Buffer.from(input));
-    const token = `${input}.${Buffer.from(signature).toString('base64url')}`;
+    const text = `${input}.${Buffer.from(signature).toString('base64url')}`;
+    const token = kind === 'access' && nested !== undefined ? nested.seal(text) : text;
     if (token.length > MAX_TOKEN_LENGTH) {
       throw new ClaimError(
         'ERR_CLAIM_TOO_LARGE',
@@ -127,6 +139,11 @@ export class TokenSigner {
       events.emit({ type: 'token.issued', at, kind, kid, jti, expiresAt });
     };
     return { signed: { token, claims: payload, expiresIn: lifetime }, announce };
+  }
+
+  /** What an application demands, it demands of access tokens: the other kinds are ours. */
+  #rulesFor(kind: TokenKind): SigningRules {
+    return kind === 'access' ? this.#rules : { ...this.#rules, requiredClaims: NONE };
   }
 
   /** What signs these claims: the key itself, or the secret derived from it for their subject. */

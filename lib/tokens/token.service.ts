@@ -1,36 +1,33 @@
 import { Injectable } from '@nestjs/common';
-import { LRUCache } from 'lru-cache';
 
 import {
   type FingerprintClaim,
   readFingerprint,
 } from '../binding/fingerprint/fingerprint-claim.js';
-import type { SecurityEvents } from '../events/security-events.js';
 import type { Clock } from '../kernel/clock.js';
 import { TokenError } from '../kernel/errors.js';
 import type { OnStale } from '../kernel/outage.js';
+import type { JsonObject } from '../kernel/strict-json.js';
 import { findAlgorithm } from '../keys/algorithms.js';
 import { isKid, type VerificationKey } from '../keys/key-material.js';
-import type { KeyRingService } from '../keys/key-ring.service.js';
 import { SignatureVerifier } from '../keys/signature.js';
-import type { TrustedIssuers } from '../keys/remote/trusted-issuers.service.js';
 import { RevocableToken } from '../revocation/revocable-token.js';
 import { checkClaims, checkInForce, type ClaimRules } from './claim-checks.js';
-import { TOKEN_TYPES, type TokenClaims, type TokenKind, type VerifiedClaims } from './claims.js';
 import {
-  type CompactToken,
-  type JoseHeader,
-  readCompact,
-  readHeader,
-  readPayload,
-} from './compact.js';
+  NONE,
+  TOKEN_TYPES,
+  type TokenClaims,
+  type TokenKind,
+  type VerifiedClaims,
+} from './claims.js';
+import { type CompactToken, readPayload } from './compact.js';
 import { DerivedKeys, type IssuerKeys, OwnKeys, ringKidOf, TrustedKeys } from './issuer-keys.js';
+import { NestedTokens } from './nested-token.js';
 import {
   type OwnClaims,
   type PreparedToken,
   type PrepareOptions,
   type SignedToken,
-  type SigningRules,
   type SignOptions,
   TokenSigner,
 } from './token-signer.js';
@@ -40,32 +37,13 @@ import {
   type StandingClaims,
   type TokenStanding,
 } from './token-standing.js';
+import { type TokenText, TokenTexts } from './token-text.js';
+import { hasType } from './token-type.js';
+import type { TokensConfig, TokensSurroundings, TrustedIssuerConfig } from './tokens-config.js';
 import { VerifiedCache } from './verified-cache.js';
 import { VerifiedToken } from './verified-token.js';
 
-/** Another issuer, as far as its tokens are concerned. */
-export interface TrustedIssuerConfig {
-  readonly rules: ClaimRules;
-  readonly tokenTypes: readonly string[];
-}
-
-/** The part of the configuration that tokens need. Lengths in seconds, as in claims. */
-export interface TokensConfig extends ClaimRules, SigningRules {
-  /** Entries of the verified-token cache; 0 for none. */
-  readonly verifiedCacheEntries: number;
-  /** How long a derived secret signs; `null` to sign with the secrets of the ring themselves. */
-  readonly derivationPeriod: number | null;
-  readonly trusted: readonly TrustedIssuerConfig[];
-}
-
-/** What tokens are signed, verified and judged with. */
-export interface TokensSurroundings {
-  readonly keyRing: KeyRingService;
-  readonly trusted: TrustedIssuers;
-  readonly standing: TokenStanding;
-  readonly clock: Clock;
-  readonly events: SecurityEvents;
-}
+export type { TokensConfig, TokensSurroundings, TrustedIssuerConfig };
 
 export interface VerifyOptions {
   /** The only kind to accept. @defaultValue `'access'` */
@@ -78,10 +56,9 @@ export interface VerifyOptions {
   readonly sender?: 'unchecked' | 'checkedByCaller';
 }
 
-/** A token and the key its signature is checked with. */
-interface SignedText {
+/** A token and the keys it is checked with. */
+interface SignedText extends TokenText {
   readonly token: string;
-  readonly compact: CompactToken;
   readonly kind: TokenKind;
   readonly issuer: IssuerKeys;
   readonly key: VerificationKey;
@@ -89,18 +66,9 @@ interface SignedText {
 }
 
 /** What can change about a token that was verified. */
-type Origin = Pick<SignedText, 'issuer' | 'key'> & { readonly revocable: RevocableToken };
-
-/** More than the keys and kinds in use at a time. */
-const MAX_HEADERS = 64;
-
-/** Case-insensitive in ASCII only, `application/` optional (RFC 7515 §4.1.9). */
-const TYP_PATTERNS = Object.fromEntries(
-  Object.entries(TOKEN_TYPES).map(([kind, typ]) => [
-    kind,
-    new RegExp(`^(?:application/)?${typ.replaceAll('+', '\\+')}$`, 'i'),
-  ]),
-) as Readonly<Record<TokenKind, RegExp>>;
+type Origin = Pick<SignedText, 'issuer' | 'key' | 'envelope'> & {
+  readonly revocable: RevocableToken;
+};
 
 /** Signs tokens that it would itself accept, and accepts nothing else. */
 @Injectable()
@@ -111,12 +79,10 @@ export class TokenService {
   readonly #signatures = new SignatureVerifier();
   readonly #cache: VerifiedCache | undefined;
   readonly #own: IssuerKeys;
+  readonly #texts: TokenTexts;
   readonly #signer: TokenSigner;
   /** By `iss`, compared byte for byte. */
   readonly #trusted: ReadonlyMap<string, IssuerKeys>;
-  /** Headers of verified tokens by their text: all tokens of one key and kind share it. */
-  readonly #headers = new LRUCache<string, JoseHeader>({ max: MAX_HEADERS });
-
   readonly #origins = new WeakMap<VerifiedToken, Origin>();
 
   constructor(
@@ -126,12 +92,14 @@ export class TokenService {
     this.#config = config;
     this.#standing = standing;
     this.#clock = clock;
-    const { verifiedCacheEntries, derivationPeriod } = config;
+    const { verifiedCacheEntries, derivationPeriod, encryption } = config;
     this.#cache = verifiedCacheEntries > 0 ? new VerifiedCache(verifiedCacheEntries) : undefined;
     const derived =
       derivationPeriod === null ? undefined : new DerivedKeys(config, keyRing, derivationPeriod);
     this.#own = derived ?? new OwnKeys(config, keyRing);
-    this.#signer = new TokenSigner(config, { keyRing, standing, derived, clock, events });
+    const nested = encryption === null ? undefined : new NestedTokens(encryption.accept, keyRing);
+    this.#texts = new TokenTexts(nested);
+    this.#signer = new TokenSigner(config, { keyRing, standing, derived, nested, clock, events });
     this.#trusted = new Map(
       config.trusted.map(({ rules, tokenTypes }) => [
         rules.issuer,
@@ -207,9 +175,17 @@ export class TokenService {
    */
   assertStands(token: VerifiedToken, onStale?: OnStale): void {
     const origin = this.#origins.get(token);
-    if (origin === undefined || !origin.issuer.stands(origin.key, onStale)) throw withdrawn();
+    if (origin === undefined || !this.#keysStand(origin, onStale)) throw withdrawn();
     checkInForce(token.claims, this.#config.leeway, this.#now());
     this.#standing.assertUnrevoked(token, origin.revocable, onStale);
+  }
+
+  /**
+   * @internal What an access token says, without a word on whether it is true.
+   * @throws TokenError, KeyError as `verify`, if it cannot be read
+   */
+  readClaims(token: string): JsonObject {
+    return readPayload(this.#texts.read(token, 'access', undefined).compact);
   }
 
   /** How a token stands, and that it still does when that had to be asked for. */
@@ -249,7 +225,7 @@ export class TokenService {
   ): VerifiedToken | Promise<VerifiedToken> | undefined {
     const known = this.#cache?.find(token);
     if (known === undefined || known.verified.kind !== kind) return undefined;
-    if (!known.issuer.stands(known.key, onStale)) {
+    if (!this.#keysStand(known, onStale)) {
       this.#cache?.forget(token);
       return undefined;
     }
@@ -262,21 +238,27 @@ export class TokenService {
     kind: TokenKind,
     onStale: OnStale | undefined,
   ): VerifiedToken | Promise<VerifiedToken> {
-    const compact = readCompact(token);
-    const header = this.#headers.get(compact.header) ?? readHeader(compact);
+    const text = this.#texts.read(token, kind, onStale);
+    const { compact, header, envelope } = text;
     if (findAlgorithm(header.alg) === undefined) {
       throw new TokenError('ERR_TOKEN_ALGORITHM', 'alg is not on offer');
     }
-    const issuer = this.#issuerOf(compact, kind);
+    // What this service encrypted is its own, whoever's it says it is.
+    const issuer = envelope === undefined ? this.#issuerOf(compact, kind) : this.#own;
     if (!hasType(header, kind, issuer)) {
       throw new TokenError('ERR_TOKEN_TYPE', 'typ is not that of the kind of token expected here');
     }
+    if (issuer === this.#own) this.#texts.assertEncrypted(text, kind);
     const { alg, kid } = header;
     if (!isKid(kid)) throw new TokenError('ERR_TOKEN_KID', 'kid is missing or malformed');
     const found = issuer.find({ kid, payload: () => readPayload(compact), onStale });
     const verify = (key: VerificationKey | undefined): VerifiedToken | Promise<VerifiedToken> =>
-      this.#checkSignature({ token, compact, kind, issuer, key: fit(key, alg), onStale });
+      this.#checkSignature({ token, ...text, kind, issuer, key: fit(key, alg), onStale });
     return found instanceof Promise ? found.then(verify) : verify(found);
+  }
+
+  #keysStand(origin: Omit<Origin, 'revocable'>, onStale?: OnStale): boolean {
+    return origin.issuer.stands(origin.key, onStale) && this.#texts.stands(origin, onStale);
   }
 
   /** Whose token it says it is, which decides whose key it has to be signed with. */
@@ -304,18 +286,23 @@ export class TokenService {
 
   /** The signature is right; what it says is another matter. */
   #accept(seen: SignedText): VerifiedToken | Promise<VerifiedToken> {
-    const { token, compact, kind, issuer, key, onStale } = seen;
+    const { token, compact, kind, issuer, key, envelope, onStale } = seen;
     // While the thread pool was busy.
-    if (!issuer.stands(key, onStale)) throw withdrawn();
-    const claims = checkClaims(readPayload(compact), issuer.rules, this.#now());
+    if (!this.#keysStand(seen, onStale)) throw withdrawn();
+    const claims = checkClaims(readPayload(compact), rulesFor(kind, issuer.rules), this.#now());
     issuer.checkUse(key, claims);
-    if (!this.#headers.has(compact.header)) this.#headers.set(compact.header, readHeader(compact));
+    this.#texts.remember(seen);
     const { name: algorithm } = key.row;
-    const facts = { kid: ringKidOf(key), algorithm, ...this.#ownFacts(issuer, claims) };
+    const facts = {
+      kid: ringKidOf(key),
+      encryptionKid: envelope?.kid,
+      algorithm,
+      ...this.#ownFacts(issuer, claims),
+    };
     const verified = VerifiedToken.seal(kind, facts, claims);
     const revocable = new RevocableToken(verified);
-    this.#origins.set(verified, { issuer, key, revocable });
-    this.#cache?.remember({ token, issuer, key, verified, revocable });
+    this.#origins.set(verified, { issuer, key, envelope, revocable });
+    this.#cache?.remember({ token, issuer, key, envelope, verified, revocable });
     return this.#settled(verified, revocable, onStale);
   }
 
@@ -351,9 +338,9 @@ function knownKind(kind: TokenKind = 'access'): TokenKind {
   return kind;
 }
 
-function hasType({ typ }: JoseHeader, kind: TokenKind, { tokenTypes }: IssuerKeys): boolean {
-  if (kind === 'access' && tokenTypes.length > 0) return tokenTypes.includes(typ ?? '');
-  return typ !== undefined && TYP_PATTERNS[kind].test(typ);
+/** What an application demands, it demands of access tokens: the other kinds are ours. */
+function rulesFor(kind: TokenKind, rules: ClaimRules): ClaimRules {
+  return kind === 'access' ? rules : { ...rules, requiredClaims: NONE };
 }
 
 /** The one key that can have signed this header (RFC 8725 §3.1: one key, one algorithm). */

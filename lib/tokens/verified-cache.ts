@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 
+import type { EncryptionKey } from '../keys/encryption-key.js';
 import type { VerificationKey } from '../keys/key-material.js';
 import type { RevocableToken } from '../revocation/revocable-token.js';
 import type { IssuerKeys } from './issuer-keys.js';
@@ -9,6 +10,7 @@ interface Entry {
   readonly token: string;
   readonly issuer: IssuerKeys;
   readonly key: VerificationKey;
+  readonly envelope: EncryptionKey | undefined;
   readonly verified: VerifiedToken;
   readonly revocable: RevocableToken;
 }
@@ -21,7 +23,7 @@ const TYPICAL_LENGTH = 1024;
  * same token skips both. Bounded, least recently used first; only verified tokens enter, so nobody
  * can flood it with junk.
  *
- * Entries are found by the signature part and compared as a whole: a colliding key, a truncated
+ * Entries are found by the last part, a signature or the tag of an encrypted token, and compared as a whole: a colliding key, a truncated
  * digest or a `jti` would let one token answer for another (CVE-2026-35039). Whatever can change
  * after the fact is for the caller to ask again.
  */
@@ -38,16 +40,16 @@ export class VerifiedCache {
   }
 
   find(token: string): Entry | undefined {
-    const entry = this.#entries.get(signaturePart(token));
+    const entry = this.#entries.get(lastPart(token));
     return entry !== undefined && entry.token === token ? entry : undefined;
   }
 
   remember(entry: Entry): void {
-    this.#entries.set(signaturePart(entry.token), entry);
+    this.#entries.set(lastPart(entry.token), entry);
   }
 
   forget(token: string): void {
-    this.#entries.delete(signaturePart(token));
+    this.#entries.delete(lastPart(token));
   }
 
   /** All that it remembers. */
@@ -61,6 +63,6 @@ export class VerifiedCache {
   }
 }
 
-function signaturePart(token: string): string {
+function lastPart(token: string): string {
   return token.slice(token.lastIndexOf('.') + 1);
 }

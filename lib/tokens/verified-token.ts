@@ -5,7 +5,7 @@ import { NONE, scopeTokens, type TokenKind, type VerifiedClaims } from './claims
 
 /** What the verifier found out besides the claims. */
 type SealedFacts = Pick<VerifiedToken, 'kid' | 'algorithm' | 'era'> &
-  Partial<Pick<VerifiedToken, 'fingerprint'>>;
+  Partial<Pick<VerifiedToken, 'fingerprint' | 'encryptionKid'>>;
 
 /**
  * A token that passed every check, as facts that never change: whether it has expired since, was
@@ -19,6 +19,8 @@ export class VerifiedToken {
   readonly kind: TokenKind;
   /** Of the key it was signed with; of a derived secret, that of the key it was derived from. */
   readonly kid: string;
+  /** Of the key it was encrypted with; `undefined` for one that was signed only. */
+  readonly encryptionKid: string | undefined;
   readonly algorithm: SigningAlgorithm;
   /** `iss`: who issued it. With `trust`, a subject means something only together with its issuer. */
   readonly issuer: string;
@@ -49,11 +51,12 @@ export class VerifiedToken {
 
   private constructor(
     kind: TokenKind,
-    { kid, algorithm, era, fingerprint }: SealedFacts,
+    { kid, encryptionKid, algorithm, era, fingerprint }: SealedFacts,
     claims: VerifiedClaims,
   ) {
     this.kind = kind;
     this.kid = kid;
+    this.encryptionKid = encryptionKid;
     this.algorithm = algorithm;
     this.issuer = claims.iss;
     this.subject = claims.sub;

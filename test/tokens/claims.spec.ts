@@ -22,7 +22,7 @@ describe('token types (RFC 8725 §3.11: explicit typing)', () => {
   it('reserves every claim that only the service can set', () => {
     const standing = ['era', 'token_version', 'status'];
     const service = ['iss', 'aud', 'exp', 'nbf', 'iat', 'jti', 'cnf'];
-    expect(RESERVED_CLAIMS).toEqual([...service, ...standing, 'csrf']);
+    expect(RESERVED_CLAIMS).toEqual([...service, ...standing, 'csrf', 'fingerprint']);
     expect(MANDATORY_CLAIMS).toEqual(['iss', 'aud', 'exp', 'iat', 'sub', 'jti']);
   });
 });

@@ -50,7 +50,7 @@ function signer(rules: Partial<SigningRules> = {}): TokenSigner {
   const standing = new TokenStanding({ revocations, ...parts });
   return new TokenSigner(
     { ...RULES, ...rules },
-    { keyRing, standing, derived: undefined, clock, events },
+    { keyRing, standing, derived: undefined, nested: undefined, clock, events },
   );
 }
 

@@ -39,7 +39,8 @@ describe('VerifiedCache (SEMANTICS 12: a cache whose key can collide or that out
 
   function entryFor(token: string, subject: string): Parameters<VerifiedCache['remember']>[0] {
     const found = verified(subject);
-    return { token, issuer, key, verified: found, revocable: new RevocableToken(found) };
+    const revocable = new RevocableToken(found);
+    return { token, issuer, key, envelope: undefined, verified: found, revocable };
   }
 
   it('finds the entry of exactly this token', () => {
