@@ -24,7 +24,7 @@ export class AuthRequests {
 
   /** Sends it with what the transport needs. Never to another origin, not by a redirect either. */
   send(request: Request, grant: Grant | undefined): Promise<Response> {
-    const { transport, base } = this.#settings;
+    const { transport, base, signals } = this.#settings;
     const { protocol, host } = new URL(request.url);
     // Not the origin: a blob: URL has that of who made it.
     if (protocol !== base.protocol || host !== base.host) {
@@ -38,6 +38,7 @@ export class AuthRequests {
       const csrfToken = csrfTokenIn(this.#browser.cookies()) ?? csrf;
       if (csrfToken !== undefined) headers.set('X-CSRF-Token', csrfToken);
     }
+    if (signals) headers.set('X-Client-Signals', signals);
     return this.#browser.fetch(
       new Request(request, {
         headers,

@@ -1,6 +1,6 @@
 /**
- * What the client needs of a browser, and the one file of it that reaches for globals. Web Locks and
- * BroadcastChannel may be missing: each has a way to do without.
+ * What the client needs of a browser, and, beside `browserSignals`, the one file of it that reaches for
+ * globals. Web Locks and BroadcastChannel may be missing: each has a way to do without.
  */
 export interface Browser {
   /** Scheme, host and port of the page. */

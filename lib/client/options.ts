@@ -32,6 +32,12 @@ export interface AuthClientOptions {
    * @defaultValue a fifth of the token's life, at most 60
    */
   readonly refreshAhead?: number;
+  /**
+   * Sent as `X-Client-Signals` with every request: a SHA-256 digest, in base64url, of what stays the same
+   * on this device, such as `await browserSignals()`, for the server's `binding.fingerprint`.
+   * @defaultValue none: the header is not sent; nor is it for an empty text
+   */
+  readonly signals?: string;
   /** Told when the page is signed in or out, by whichever tab. */
   readonly onStateChange?: (state: 'signed-in' | 'signed-out') => void;
   /** Told once for each session that ends, in every tab, whichever tab ended it. */
@@ -47,18 +53,22 @@ export interface ClientSettings {
   readonly logout: URL;
   /** `undefined`: by the life of the token. */
   readonly refreshAhead: number | undefined;
+  /** Empty: not sent. */
+  readonly signals: string;
   readonly onStateChange: NonNullable<AuthClientOptions['onStateChange']>;
   readonly onSessionEnd: NonNullable<AuthClientOptions['onSessionEnd']>;
 }
 
-const OPTIONS = 'transport baseUrl paths refreshAhead onStateChange onSessionEnd'.split(' ');
+const OPTIONS = 'transport baseUrl paths refreshAhead signals onStateChange onSessionEnd'.split(
+  ' ',
+);
 const PATHS = ['login', 'refresh', 'logout'];
 const HERE = /^(?:localhost|.+\.localhost|127(?:\.\d+){3}|\[::1\])$/;
 
 /** Throws a `TypeError` that says what to write instead. */
 export function resolveOptions(options: AuthClientOptions, pageOrigin: string): ClientSettings {
   const { transport, baseUrl = pageOrigin, paths = {}, refreshAhead } = options;
-  const { onStateChange = ignore, onSessionEnd = ignore } = options;
+  const { signals = '', onStateChange = ignore, onSessionEnd = ignore } = options;
   refuseUnknown(options, OPTIONS);
   refuseUnknown(paths, PATHS);
   if (transport !== 'cookie' && transport !== 'body') {
@@ -66,14 +76,15 @@ export function resolveOptions(options: AuthClientOptions, pageOrigin: string): 
   }
   const base = urlOf('baseUrl', baseUrl);
   if (base.protocol !== 'https:' && !(base.protocol === 'http:' && HERE.test(base.hostname))) {
-    throw invalid('baseUrl must be an https URL, or an http URL of localhost');
+    throw invalid('baseUrl must be an https URL, or http of localhost');
   }
   if (transport === 'cookie' && base.origin !== pageOrigin) {
-    throw invalid("baseUrl must be of the page's own origin with the transport 'cookie'");
+    throw invalid("baseUrl must be of the page's own origin with 'cookie'");
   }
   if (refreshAhead !== undefined && !(refreshAhead > 0 && refreshAhead <= 3600)) {
-    throw invalid('refreshAhead must be a number of seconds above 0, at most 3600');
+    throw invalid('refreshAhead must be seconds above 0, at most 3600');
   }
+  if (typeof signals !== 'string') throw invalid('signals must be a text');
   for (const listener of [onStateChange, onSessionEnd]) {
     if (typeof listener !== 'function') throw invalid('listeners must be functions');
   }
@@ -89,6 +100,7 @@ export function resolveOptions(options: AuthClientOptions, pageOrigin: string): 
     refresh: pathOf('refresh'),
     logout: pathOf('logout'),
     refreshAhead: refreshAhead && refreshAhead * 1000,
+    signals,
     onStateChange,
     onSessionEnd,
   };

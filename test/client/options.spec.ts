@@ -31,6 +31,11 @@ describe('the options of the browser client', () => {
     ['a time before', { transport: 'body', refreshAhead: -1 }, /refreshAhead must be/],
     ['no number', { transport: 'body', refreshAhead: NaN }, /refreshAhead must be/],
     ['a day ahead', { transport: 'body', refreshAhead: 86_400 }, /refreshAhead must be/],
+    [
+      'a promise of signals',
+      { transport: 'body', signals: Promise.resolve('x') },
+      /signals must be/,
+    ],
     ['no listener', { transport: 'body', onSessionEnd: 'reload' }, /must be functions/],
   ])('are refused with %s', (_what, options, message) => {
     const resolve = (): unknown => resolveOptions(options as never, PAGE);

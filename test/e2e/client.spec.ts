@@ -54,7 +54,11 @@ async function startApp(): Promise<string> {
 describe('the built client', () => {
   it('is a few KiB for who loads it', async () => {
     const { outputFiles } = await build({
-      entryPoints: [join(__dirname, '../../dist/client/index.js')],
+      // What every page needs; whoever wants the signals loads them too.
+      stdin: {
+        contents: `export { AuthClientError, createAuthClient } from './dist/client/index.js';`,
+        resolveDir: join(__dirname, '../..'),
+      },
       bundle: true,
       minify: true,
       format: 'esm',
@@ -119,6 +123,19 @@ describeWithChromium('the browser client', () => {
       await first.reload();
       await first.becomes('signed-in');
       expect((await first.fetch('/me')).status).toBe(200);
+    });
+
+    it('tells its device by the same digest in every request of every tab', async () => {
+      const [first, second] = await openSignedIn(2);
+      expect((await first.fetch('/me')).status).toBe(200);
+      expect((await second?.fetch('/me'))?.status).toBe(200);
+      await first.logout();
+      // The browser itself asks for an icon.
+      const ofClient = front.passages.filter(({ path }) => /^\/(?:me|auth\/)/.test(path));
+      const digests = ofClient.map(({ headers }) => headers['x-client-signals']);
+      expect(digests.length).toBeGreaterThanOrEqual(4);
+      expect(new Set(digests).size).toBe(1);
+      expect(digests[0]).toMatch(/^[A-Za-z0-9_-]{43}$/);
     });
 
     it('lets no script see a token', async () => {
