@@ -6,11 +6,14 @@ import { AccountsController } from './accounts/accounts.controller.js';
 import { KeysController } from './admin/keys.controller.js';
 import { RevocationsController } from './admin/revocations.controller.js';
 import { UsersController } from './admin/users.controller.js';
+import { TransfersController } from './accounts/transfers.controller.js';
 import { AuthController } from './auth/auth.controller.js';
 import { nativeLogin } from './auth/native-login.js';
 import { PasswordController } from './auth/password.controller.js';
 import { noticeOfReuse } from './auth/reuse-notice.js';
 import { SessionsController } from './auth/sessions.controller.js';
+import { StepUpController } from './auth/step-up.controller.js';
+import { TotpFactor } from './auth/totp-factor.js';
 import { HealthController } from './health/health.controller.js';
 import { MetricsController } from './health/metrics.controller.js';
 import { ErrorFilter } from './http/error.filter.js';
@@ -33,9 +36,11 @@ const OAUTH_PATHS = {
   controllers: [
     AuthController,
     PasswordController,
+    StepUpController,
     SessionsController,
     MeController,
     AccountsController,
+    TransfersController,
     UsersController,
     KeysController,
     RevocationsController,
@@ -52,8 +57,9 @@ export class AppModule {
         JwtHardeningModule.forRootAsync({
           ...OAUTH_PATHS,
           imports: [UsersModule],
-          inject: [UserDirectory],
-          useFactory: (users: UserDirectory) => withUsers(settings.jwt, users),
+          inject: [UserDirectory, TotpFactor],
+          useFactory: (users: UserDirectory, totp: TotpFactor) =>
+            withUsers(settings.jwt, users, totp),
         }),
       ],
       providers: [{ provide: Settings, useValue: settings }],
@@ -62,7 +68,11 @@ export class AppModule {
 }
 
 /** What the library asks of the bank: who logs in, what they may do by now, whom to warn. */
-function withUsers(options: JwtHardeningOptions, users: UserDirectory): JwtHardeningOptions {
+function withUsers(
+  options: JwtHardeningOptions,
+  users: UserDirectory,
+  totp: TotpFactor,
+): JwtHardeningOptions {
   return {
     ...options,
     authorization: { login: nativeLogin(users), scopes: ['accounts:read', 'transfers:write'] },
@@ -74,5 +84,6 @@ function withUsers(options: JwtHardeningOptions, users: UserDirectory): JwtHarde
       },
       onReuse: noticeOfReuse,
     },
+    stepUp: { ...options.stepUp, secondFactor: totp },
   };
 }

@@ -16,7 +16,21 @@ export interface PasswordChange {
   readonly newPassword: string;
 }
 
-const MAX_LENGTH = { username: 64, password: 256, refreshToken: 1024 } as const;
+/** What somebody sends to authenticate anew. */
+export interface StepUp {
+  readonly password: string;
+  /** Of an authenticator app. */
+  readonly code?: string | undefined;
+  /** What they want to confirm, instead of a fresh session. */
+  readonly action?: Action | undefined;
+}
+
+type Action = (typeof ACTIONS)[number];
+
+/** What routes of the bank have confirmed. */
+const ACTIONS = ['delete_account', 'enroll_totp'] as const;
+
+const MAX_LENGTH = { username: 64, password: 256, refreshToken: 1024, code: 64 } as const;
 
 export function readCredentials(body: unknown): Credentials {
   const chooses = namesIn(body).includes('transport');
@@ -45,4 +59,15 @@ export function readPasswordChange(body: unknown): PasswordChange {
     throw malformed();
   }
   return { password, newPassword: new_password };
+}
+
+export function readStepUp(body: unknown): StepUp {
+  const given = (['code', 'action'] as const).filter((name) => namesIn(body).includes(name));
+  const members = readMembers(body, ['password', ...given]);
+  const { password, code, action: wanted }: Partial<typeof members> = members;
+  if (!isText(password, MAX_LENGTH.password)) throw malformed();
+  if (code !== undefined && !isText(code, MAX_LENGTH.code)) throw malformed();
+  const action = ACTIONS.find((name) => name === wanted);
+  if (action !== wanted) throw malformed();
+  return { password, code, action };
 }

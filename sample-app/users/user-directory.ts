@@ -22,11 +22,15 @@ export interface Authentication {
  * it back. A real service keeps hashes where all its processes look, and nothing else changes here.
  */
 export class UserDirectory {
+  readonly #seeded: ReadonlyMap<string, PasswordHash>;
+
   private constructor(
     private readonly users: ReadonlyMap<string, User>,
     private readonly hashes: Map<string, PasswordHash>,
     private readonly decoy: PasswordHash,
-  ) {}
+  ) {
+    this.#seeded = new Map(hashes);
+  }
 
   static async open(cost: HashCost = HASH_COST): Promise<UserDirectory> {
     const hashes = DEMO_USERS.map(
@@ -83,5 +87,11 @@ export class UserDirectory {
       throw error;
     }
     return 'changed';
+  }
+
+  /** Forgets what a user made of the account: the users of a demo grow back as they were. */
+  reset(name: string): void {
+    const seeded = this.#seeded.get(name);
+    if (seeded !== undefined) this.hashes.set(name, seeded);
   }
 }
