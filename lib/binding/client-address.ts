@@ -31,7 +31,7 @@ export interface ConnectedSocket {
   /** Whether the client's certificate was validated. */
   readonly authorized?: boolean;
   /** Why it was not; `null` if nothing is wrong. */
-  readonly authorizationError?: Error | string | null;
+  readonly authorizationError?: Error | string | null | undefined;
   getPeerX509Certificate?(): X509Certificate | undefined;
   disableRenegotiation?(): void;
 }

@@ -79,15 +79,10 @@ function lastElement(header: string, end: number): Element | undefined {
 /** Where the quoted text begins that ends there; negative if it does not. */
 function openingQuote(header: string, closing: number): number {
   let quote = closing;
+  // One behind a backslash is within the text: before the first one stands an equals sign.
   do quote = header.lastIndexOf('"', quote - 1);
-  while (quote > 0 && isEscaped(header, quote));
+  while (quote > 0 && header[quote - 1] === '\\');
   return quote;
-}
-
-function isEscaped(header: string, index: number): boolean {
-  let backslashes = 0;
-  while (header[index - backslashes - 1] === '\\') backslashes++;
-  return backslashes % 2 === 1;
 }
 
 /** `undefined` unless it is one well-formed element. */

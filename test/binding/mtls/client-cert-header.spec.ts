@@ -4,7 +4,7 @@ import {
   ClientCertificates,
   type MtlsConfig,
 } from '../../../lib/binding/mtls/client-certificates.js';
-import type { ConnectedRequest } from '../../../lib/binding/client-address.js';
+import type { ConnectedRequest, ConnectedSocket } from '../../../lib/binding/client-address.js';
 import { readIpNetwork } from '../../../lib/binding/ip-address.js';
 import { ProofError } from '../../../lib/kernel/errors.js';
 import { createAuthority, opensslFingerprint } from '../../support/tls-authority.js';
@@ -233,8 +233,33 @@ describe('Client-Cert from anybody else', () => {
   });
 });
 
+describe('a certificate that a TLS socket shows', () => {
+  it.each([
+    ['validated', {}, THUMBPRINT],
+    ['validated, as older versions of Node say it', { authorizationError: undefined }, THUMBPRINT],
+    ['not validated', { authorized: false }, undefined],
+    ['validated once, and another one later that is not', { authorizationError: 'X' }, undefined],
+    ['the same, with an error', { authorizationError: new Error('X') }, undefined],
+    ['said to be validated by something else', { authorized: 'true' as never }, undefined],
+    ['not there any more', { getPeerX509Certificate: () => undefined }, undefined],
+  ])('counts if it was validated: %s', (_, more, thumbprint) => {
+    expect(verdictOn({}, { socket: { ...shownAt(STRANGER), ...more } })).toBe(thumbprint);
+  });
+
+  it('is asked for again as long as there was none', () => {
+    const subject = certificates();
+    let found: X509Certificate | undefined;
+    const socket = { ...shownAt(STRANGER), getPeerX509Certificate: () => found };
+    const seen = [undefined, new X509Certificate(cert), undefined].map((shown) => {
+      found = shown;
+      return subject.thumbprintOf({ headers: {}, socket });
+    });
+    expect(seen).toEqual([undefined, THUMBPRINT, THUMBPRINT]);
+  });
+});
+
 /** A TLS socket with the certificate above. */
-function shownAt(remoteAddress: string): ConnectedRequest['socket'] {
+function shownAt(remoteAddress: string): ConnectedSocket {
   return {
     remoteAddress,
     encrypted: true,
