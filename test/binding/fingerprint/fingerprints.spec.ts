@@ -216,6 +216,18 @@ describe('many senders in a short time', () => {
     expect(await show(room, 1)).toBe('pass');
   });
 
+  it('are one sender at every address of one prefix', async () => {
+    const room = openRoom({
+      fingerprint: { rapid: { changes: 1 } },
+      address: { response: 'note' },
+    });
+    for (let number = 1; number <= 9; number++) {
+      const moved = requestOf({ ...CHROME, language: 'fr', address: `203.0.113.${number}` });
+      const token = room.issueTo(CHROME, 'session-1');
+      expect(await room.fingerprints.check(moved, token)).toBe('pass');
+    }
+  });
+
   it('write nothing more once they are too many', async () => {
     const clock = new TestClock();
     const replays = new MemoryReplayStore(1_000, clock);
