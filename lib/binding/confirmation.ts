@@ -1,4 +1,5 @@
 import { isCanonicalBase64url } from '../kernel/base64url.js';
+import { type FingerprintClaim, tellsLooks } from './fingerprint/fingerprint-claim.js';
 
 /**
  * What the sender of a token has to prove, as the token says it in `cnf` (RFC 7800 §3.1). With several
@@ -25,14 +26,14 @@ export type Proof = 'dpop' | 'mtls' | 'cookie' | 'fingerprint';
 /** What a token is bound to. */
 export function proofsOf(token: {
   readonly confirmation: Confirmation | undefined;
-  readonly fingerprint: object | undefined;
+  readonly fingerprint: FingerprintClaim | undefined;
 }): readonly Proof[] {
   const { confirmation = {}, fingerprint } = token;
   return [
     ...(confirmation.jkt === undefined ? [] : (['dpop'] as const)),
     ...(confirmation['x5t#S256'] === undefined ? [] : (['mtls'] as const)),
     ...(confirmation['cookie#S256'] === undefined ? [] : (['cookie'] as const)),
-    ...(fingerprint === undefined ? [] : (['fingerprint'] as const)),
+    ...(fingerprint && tellsLooks(fingerprint) ? (['fingerprint'] as const) : []),
   ];
 }
 

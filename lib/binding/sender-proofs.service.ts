@@ -209,10 +209,10 @@ export class SenderProofs {
     bound: { readonly token: string; readonly jkt: string },
     looks: ReturnType<Fingerprints['check']>,
   ): Promise<SenderAnswer> {
-    const { dpop } = this.parts;
-    if (dpop === null) throw refused('it is bound to a key, and proofs of keys are not taken here');
     // The look first: the proof is used up by its last check.
     const verdict = answer(await looks);
+    const { dpop } = this.parts;
+    if (dpop === null) throw refused('it is bound to a key, and proofs of keys are not taken here');
     try {
       const { nextNonce } = await dpop.check(request, bound);
       return nextNonce === undefined ? verdict : { ...verdict, nextNonce };

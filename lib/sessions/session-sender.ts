@@ -1,5 +1,5 @@
 import type { Confirmation, Proof } from '../binding/confirmation.js';
-import type { FingerprintClaim } from '../binding/fingerprint/fingerprint-claim.js';
+import { type FingerprintClaim, tellsLooks } from '../binding/fingerprint/fingerprint-claim.js';
 import type { Fingerprints } from '../binding/fingerprint/fingerprints.js';
 import { senderCookieDigest, senderCookieFor } from '../binding/sender-cookie.js';
 import type { SenderKey } from '../binding/sender-secrets.js';
@@ -103,7 +103,7 @@ export class SessionSenders {
     const { required } = this.parts;
     if (required.length === 0) return;
     const isBound = binding !== undefined && required.includes(binding.kind);
-    if (isBound || (look !== undefined && required.includes('fingerprint'))) return;
+    if (isBound || (look && tellsLooks(look) && required.includes('fingerprint'))) return;
     throw new TypeError(
       `A session has to be bound by ${required.join(' or ')} (binding.required).`,
     );

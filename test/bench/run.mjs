@@ -2,7 +2,7 @@
  * `npm run bench [-- parts and options]`: what the package costs, beside its peers, in one run.
  *
  *   parts                cached, revocation-request, jwks, first-sight, boot, revocation,
- *                        replay, refresh, dpop (all)
+ *                        replay, refresh, dpop, fingerprint (all)
  *   --adapter NAME       express or fastify (both)
  *   --quick              about a minute: enough to see that nothing is broken, not to believe a figure
  *   --rounds N --replicas N --milliseconds N --boot-rounds N --retakes N
@@ -23,6 +23,7 @@ import { findLoadedPackages, measureBoot } from './boot.mjs';
 import { start } from './child-process.mjs';
 import { issueTokens, newIdentity } from './credentials.mjs';
 import { dpopTargets, formatDpop, measureDpop } from './dpop.mjs';
+import { fingerprintTargets, formatFingerprint, measureFingerprint } from './fingerprint.mjs';
 import { measureGuards } from './guarded-route.mjs';
 import { formatReplay, isRedisInstalled, measureReplay } from './log-replay.mjs';
 import { REFERENCE_MICROSECONDS } from './pace.mjs';
@@ -119,7 +120,15 @@ const { values: options, positionals } = parseArgs({
     json: { type: 'string' },
   },
 });
-const PARTS = [...Object.keys(GUARD_PARTS), 'boot', 'revocation', 'replay', 'refresh', 'dpop'];
+const PARTS = [
+  ...Object.keys(GUARD_PARTS),
+  'fingerprint',
+  'boot',
+  'revocation',
+  'replay',
+  'refresh',
+  'dpop',
+];
 const parts = positionals.length === 0 ? PARTS : positionals;
 const unknown = parts.filter((part) => !PARTS.includes(part));
 if (unknown.length > 0) throw new TypeError(`unknown part ${unknown.join(', ')}`);
@@ -251,6 +260,14 @@ if (parts.includes('refresh') && !isRedisInstalled()) {
   console.log(formatRefresh(measured));
   results.refresh = measured;
   targets.push(...refreshTargets(measured));
+}
+
+if (parts.includes('fingerprint')) {
+  const measured = await measureFingerprint(patience);
+  console.log(`\nRecognising the sender (pace ${measured.pace.toFixed(0)} us)`);
+  console.log(formatFingerprint(measured));
+  results.fingerprint = measured;
+  targets.push(...fingerprintTargets(measured));
 }
 
 if (parts.includes('dpop') && !isRedisInstalled()) {

@@ -72,3 +72,8 @@ function isTrait(name: string): name is Trait {
 function isText(value: unknown, form: RegExp): boolean {
   return typeof value === 'string' && form.test(value);
 }
+
+/** Whether it tells what the sender looks like, and not its address alone. */
+export function tellsLooks(claim: FingerprintClaim): boolean {
+  return TRAITS.some((trait) => trait !== 'i' && claim[trait] !== undefined);
+}
