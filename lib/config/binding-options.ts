@@ -11,7 +11,7 @@ import type { MtlsOptions } from './mtls-options.js';
 export interface BindingOptions {
   /**
    * Takes DPoP proofs (RFC 9449): the sender holds a key. `{}` for the defaults.
-   * @defaultValue `null`: not offered
+   * @defaultValue `null`: not offered; `{}` in the profiles `highSecurity` and `native`
    */
   readonly dpop?: DpopOptions | null;
 
@@ -36,7 +36,8 @@ export interface BindingOptions {
   /**
    * Every session and every token has to be bound by at least one of these: `'dpop'`, `'mtls'`,
    * `'cookie'`, `'fingerprint'`. The same for tokens of other issuers.
-   * @defaultValue `[]`: what is bound is checked, and nothing has to be
+   * @defaultValue `[]`: what is bound is checked, and nothing has to be. `['dpop']` in the profiles
+   * `highSecurity`, with `'mtls'` where `mtls` is set, and `native`. Never in the profile `legacy`.
    */
   readonly required?: readonly Proof[];
 

@@ -18,11 +18,28 @@ const VARIABLES = {
   JWT_PUBLISH_AHEAD: 'keys.publishAhead',
   JWT_RETAIN_FOR: 'keys.retainFor',
   JWT_ACCESS_TTL: 'tokens.accessTtl',
+  JWT_TOKEN_ENCRYPTION_KEY: 'tokens.encryption.keys',
   JWT_REUSE_GRACE: 'sessions.reuseGrace',
   JWT_KEY_ENCRYPTION_KEY: 'keys.encryptionKeys',
+  JWT_BINDING_SECRET: 'binding.secrets',
+  JWT_LEGACY_SECRET: 'legacy.secrets',
+  JWT_LEGACY_UNTIL: 'legacy.until',
   JWT_TRUST_ISSUER: 'trust.0.issuer',
   JWT_TRUST_JWKS_URI: 'trust.0.jwksUri',
 } as const;
+
+/** Where one follows another: the new one, a comma, the old one. */
+const LISTS: ReadonlySet<string> = new Set([
+  'JWT_KEY_ENCRYPTION_KEY',
+  'JWT_TOKEN_ENCRYPTION_KEY',
+  'JWT_BINDING_SECRET',
+]);
+
+/** What is wrong with a section as a whole, under the name of what it begins with. */
+const SECTIONS: Readonly<Record<string, string>> = {
+  'trust.0': 'JWT_TRUST_ISSUER',
+  legacy: 'JWT_LEGACY_SECRET',
+};
 
 /** `NODE_ENV` of this process. */
 export function nodeEnv(): string | undefined {
@@ -48,7 +65,7 @@ export async function optionsFromEnvironment(
       continue;
     }
     const value = read(variable, text, problems);
-    if (value !== undefined) assign(options, path, value);
+    if (value !== undefined) Object.assign(options, withValue(options, path.split('.'), value));
   }
   problems.push(...(await problemsOf(options, problems, env['NODE_ENV'])));
   if (problems.length > 0) throw new ConfigError('ERR_CONFIG_INVALID', problems);
@@ -57,8 +74,7 @@ export async function optionsFromEnvironment(
 
 function read(variable: string, text: string, problems: ConfigProblem[]): unknown {
   if (variable === 'JWT_SIGNING_JWK') return parseJwk(text, problems);
-  // While one key-encryption key follows another: the new one, a comma, the old one.
-  return variable === 'JWT_KEY_ENCRYPTION_KEY' ? text.split(',') : text;
+  return LISTS.has(variable) ? text.split(',') : text;
 }
 
 function parseJwk(text: string, problems: ConfigProblem[]): unknown {
@@ -97,24 +113,22 @@ function rename(path: string): string {
     if (path === option) return variable;
     if (path.startsWith(`${option}.`)) return variable + path.slice(option.length);
   }
-  return path === 'trust.0' ? 'JWT_TRUST_ISSUER' : path;
+  return SECTIONS[path] ?? path;
 }
 
 function renameAll(text: string): string {
-  return text.replace(/\b(?:keys|tokens|sessions)\.\w+/g, rename);
+  return text.replace(/\b(?:keys|tokens|sessions|binding|legacy)(?:\.\w+)+/g, rename);
 }
 
-function assign(options: Record<string, unknown>, path: string, value: unknown): void {
-  const [section, ...names] = path.split('.') as [string, ...string[]];
-  const [first, second] = names;
-  if (first === undefined) options[section] = value;
-  else if (second === undefined)
-    options[section] = { ...membersOf(options[section]), [first]: value };
-  else options[section] = [{ ...membersOf(options[section], 0), [second]: value }];
+/** A copy of a section with one value in it, however deep. */
+function withValue(section: unknown, [name, ...rest]: readonly string[], value: unknown): unknown {
+  if (name === undefined) return value;
+  const known = membersOf(section);
+  const inner = withValue(known[name], rest, value);
+  // The only lists there are have one entry.
+  return name === '0' ? [inner] : { ...known, [name]: inner };
 }
 
-/** What was read of a section, or of an entry of a list, so far. */
-function membersOf(section: unknown, index?: number): object {
-  const found: unknown = index !== undefined && Array.isArray(section) ? section[index] : section;
-  return typeof found === 'object' && found !== null ? found : {};
+function membersOf(section: unknown): Readonly<Record<string, unknown>> {
+  return typeof section === 'object' && section !== null ? { ...section } : {};
 }

@@ -1,17 +1,21 @@
 import type { Duration } from '../kernel/duration.js';
-import type { SigningAlgorithm } from '../keys/algorithms.js';
-import type { CertificatePinOptions } from '../keys/remote/certificate-pins.js';
-import type { PemSigningKey, PrivateJwk } from '../keys/key-material.js';
-import type { KeyVault, Signer } from '../keys/signer.js';
 import type { SubjectDirectory } from '../revocation/subject-directory.js';
 import type { Storage } from '../storage/storage.js';
 import type { AuthorizationOptions } from './authorization-options.js';
 import type { BindingOptions } from './binding-options.js';
 import type { ClientOptions } from './client-options.js';
+import type { KeysOptions } from './key-options.js';
+import type { LegacyOptions } from './legacy-options.js';
 import type { SessionsOptions } from './session-options.js';
 import type { StepUpOptions } from './step-up-options.js';
-import type { StatusListsOptions, TrustedStatusListsOptions } from './resolve-status-lists.js';
+import type { StatusListsOptions } from './resolve-status-lists.js';
+import type { TokensOptions } from './token-options.js';
 import type { TransportOptions } from './transport-options.js';
+import type { TrustedIssuerOptions } from './trust-options.js';
+
+export type { KeysOptions } from './key-options.js';
+export type { TokensOptions } from './token-options.js';
+export type { TrustedIssuerOptions } from './trust-options.js';
 
 /**
  * What an application writes. Everything but `issuer` and `audience` has a default that is safe;
@@ -33,10 +37,13 @@ export interface JwtHardeningOptions {
   /**
    * The set of defaults. `'service'`: ES256 with rotating keys and a JWKS, for tokens that others
    * verify too. `'monolith'`: HS256 with rotating secrets, for one application that verifies only its
-   * own; every instance that can verify can also sign.
+   * own; every instance that can verify can also sign. `'highSecurity'`: encrypted tokens of 5 minutes,
+   * bound to a key of their sender, in sessions of 12 hours. `'native'`: for apps on devices, tokens are
+   * bound to a key of theirs. `'legacy'`: as `'service'`, beside tokens that an application signed with
+   * one shared secret before; needs `legacy`. Whatever is written wins.
    * @defaultValue `'service'`
    */
-  readonly profile?: 'service' | 'monolith';
+  readonly profile?: 'service' | 'monolith' | 'highSecurity' | 'native' | 'legacy';
 
   /** Signing keys and how long they live. */
   readonly keys?: KeysOptions;
@@ -92,6 +99,12 @@ export interface JwtHardeningOptions {
    * @defaultValue `[]`
    */
   readonly trust?: readonly TrustedIssuerOptions[];
+
+  /**
+   * The tokens of an application that comes from `@nestjs/jwt` and one shared secret. In the profile
+   * `legacy`, and only there.
+   */
+  readonly legacy?: LegacyOptions;
 }
 
 /** Options for outages of the storage. */
@@ -112,231 +125,9 @@ export interface OutageOptions {
   readonly onStale?: 'reject' | 'acceptWithAlert';
 }
 
-/** Another issuer. Its tokens pass every check that our own pass. */
-export interface TrustedIssuerOptions {
-  /** The `iss` of its tokens, byte for byte. Two entries never share one. */
-  readonly issuer: string;
-
-  /** Where its JWKS is: an https URL, fixed; redirects are not followed. */
-  readonly jwksUri: string;
-
-  /**
-   * What its tokens must name in `aud`.
-   * @defaultValue `audience`
-   */
-  readonly audience?: string | readonly [string, ...string[]];
-
-  /**
-   * What its tokens may be signed with; each key only with its own. Never a shared secret.
-   * @defaultValue every asymmetric algorithm of this runtime
-   */
-  readonly algorithms?: readonly [SigningAlgorithm, ...SigningAlgorithm[]];
-
-  /**
-   * The header's `typ` its tokens may have, exactly. An issuer that has none of RFC 9068 may say
-   * `'JWT'`; then nothing but the claims tells its ID tokens from its access tokens.
-   * @defaultValue `at+jwt`, with or without `application/`
-   */
-  readonly tokenTypes?: readonly [string, ...string[]];
-
-  /**
-   * The longest lifetime (`exp - iat`) of its tokens. Whole seconds, at most `'1d'`.
-   * @defaultValue `tokens.maxLifetime`
-   */
-  readonly maxLifetime?: Duration;
-
-  /**
-   * Claims its tokens must have besides `iss aud exp iat sub jti`.
-   * @defaultValue `[]`
-   */
-  readonly requiredClaims?: readonly string[];
-
-  /**
-   * Which certificates its server may show, on top of the ordinary validation.
-   * @defaultValue none: any valid certificate
-   */
-  readonly pins?: CertificatePinOptions;
-
-  /**
-   * How long its keys are kept when its answer does not say; what it says counts from a minute to an
-   * hour.
-   * @defaultValue `'10m'`
-   */
-  readonly cacheFor?: Duration;
-
-  /**
-   * How long its keys are used beyond that while it cannot be reached; afterwards its tokens are
-   * answered with 503.
-   * @defaultValue `'1h'`
-   */
-  readonly staleFor?: Duration;
-
-  /**
-   * For one fetch, from the name to the last byte.
-   * @defaultValue `'5s'`
-   */
-  readonly timeout?: Duration;
-
-  /**
-   * The shortest pause between fetches for a `kid` nobody knows.
-   * @defaultValue `'30s'`
-   */
-  readonly cooldown?: Duration;
-
-  /**
-   * The status lists that its tokens name in `status`: each token is looked up there. `null` for not.
-   * @defaultValue looked up, at the origin of `jwksUri`
-   */
-  readonly statusLists?: TrustedStatusListsOptions | null;
-}
-
 /** What `forRootAsync({ useClass | useExisting })` asks for the options. */
 export interface JwtHardeningOptionsFactory {
   createJwtHardeningOptions(): JwtHardeningOptions | Promise<JwtHardeningOptions>;
-}
-
-/** Options of the key ring. */
-export interface KeysOptions {
-  /**
-   * What generated keys sign with (RFC 7518 §3.1, RFC 9864, FIPS 204). With several, each has its own
-   * key and all can be asked for; the first is what `sign` uses unless told otherwise. So tokens move
-   * from one algorithm to another: add the new one, let verifiers learn it, put it first, drop the old.
-   * @defaultValue `'ES256'`: small tokens, fast to sign, understood everywhere; `'HS256'` in the
-   * profile `monolith`, and only there
-   */
-  readonly algorithm?: SigningAlgorithm | readonly [SigningAlgorithm, ...SigningAlgorithm[]];
-
-  /**
-   * A key of yours instead of generated ones: a private JWK (with `alg`, or `keys.algorithm`), a PEM,
-   * a `Signer` for a key in a KMS or HSM, or in the profile `monolith` a secret (JWK with `kty: 'oct'`
-   * and `kid`). It never rotates by itself, so the lengths below do not apply and may not be set.
-   * @defaultValue none: keys are generated and rotate
-   */
-  readonly signingKey?: PrivateJwk | PemSigningKey | Signer;
-
-  /**
-   * Keys that signed before `signingKey` and still verify: their JWKs, each with its `kid`. Take one
-   * out when the last token it signed has expired.
-   * @defaultValue `[]`
-   */
-  readonly previousKeys?: readonly PrivateJwk[];
-
-  /**
-   * Where keys are generated and sign, so that no private key is ever in this process or in the
-   * storage: `pkcs11Vault()`, or your own `KeyVault`.
-   * @defaultValue none: keys are generated here and stored sealed
-   */
-  readonly vault?: KeyVault;
-
-  /**
-   * What seals the key ring in the storage: 32 random bytes in base64url, or a list of such. The first
-   * seals, all open, so that one can follow another: `rewrap()` moves the ring to the first. `null`,
-   * alone or in the list, stands for a ring in clear: whoever reads the storage can sign, and whoever
-   * writes it can add keys. They seal sessions as well (with `signingKey`, only those): without them,
-   * whoever writes the storage can log in as anybody. When one is taken away, sessions that were not
-   * refreshed since another came first have to log in again.
-   * @defaultValue none, and needed for a storage outside this process unless there is a `signingKey`
-   */
-  readonly encryptionKeys?: string | null | readonly [string | null, ...(string | null)[]];
-
-  /**
-   * The deployment these keys are for, such as `'staging'`, or `null` for none. A key that says it is
-   * for another is refused, and so is a stored ring that was made for another or for none: choose it
-   * before the first start.
-   * @defaultValue `NODE_ENV`; `null` if that is not set
-   */
-  readonly environment?: string | null;
-
-  /**
-   * Signs with secrets derived (HKDF) for each subject and period from those of the ring, so that one
-   * that leaks signs for one subject, in one period. For `HS256` only.
-   * @defaultValue `null`: the secrets of the ring sign themselves
-   */
-  readonly derivation?: { readonly period: Duration } | null;
-
-  /**
-   * How long a key signs before its successor takes over.
-   * @defaultValue `'30d'`. Longer leaves a stolen key useful for longer.
-   */
-  readonly rotateEvery?: Duration;
-
-  /**
-   * How long a key is in the JWKS before it signs, so that every verifier has fetched it by then.
-   * Longer than `jwksMaxAge` plus `tokens.leeway`.
-   * @defaultValue `'1d'`
-   */
-  readonly publishAhead?: Duration;
-
-  /**
-   * How long a key verifies after it stopped signing: at least the longest token plus
-   * `tokens.leeway`, or valid tokens would be refused.
-   * @defaultValue `'1d'`; `'30d'` for `HS256`
-   */
-  readonly retainFor?: Duration;
-
-  /**
-   * How long verifiers may keep the JWKS (`Cache-Control: max-age`). The answer says less shortly
-   * before the ring changes.
-   * @defaultValue `'5m'`, or as much less as `publishAhead` leaves room for
-   */
-  readonly jwksMaxAge?: Duration;
-}
-
-/** Options of tokens. */
-export interface TokensOptions {
-  /**
-   * How long an access token lives when `sign` is not told otherwise. Whole seconds.
-   * At most `'1d'`.
-   * @defaultValue `'15m'`. Longer leaves a stolen token useful for longer.
-   */
-  readonly accessTtl?: Duration;
-
-  /**
-   * The longest lifetime (`exp - iat`) that is issued or accepted, at most `'1d'`. Whole seconds.
-   * @defaultValue `'1h'`; `accessTtl` if that is longer; less if `keys.retainFor` is shorter
-   */
-  readonly maxLifetime?: Duration;
-
-  /**
-   * How far clocks may differ when `exp`, `nbf` and `iat` are checked, at most `'60s'`.
-   * @defaultValue `'10s'`
-   */
-  readonly leeway?: Duration;
-
-  /**
-   * Shortens each lifetime by a random part of this, so that tokens issued together do not all
-   * expire, and refresh, together. Whole seconds.
-   * @defaultValue `'0s'`
-   */
-  readonly lifetimeJitter?: Duration;
-
-  /**
-   * The `client_id` of tokens for which `sign` was given none (RFC 9068 §2.2).
-   * @defaultValue none
-   */
-  readonly clientId?: string;
-
-  /**
-   * Claims that every token must have besides `iss aud exp iat sub jti`; both issued and accepted
-   * tokens are held to it. RFC 9068 adds `client_id`.
-   * @defaultValue `[]`
-   */
-  readonly requiredClaims?: readonly string[];
-
-  /**
-   * Claims, by name or path (`profile.email`), that may be issued although they look secret or
-   * personal. Whoever holds a token can read it.
-   * @defaultValue `[]`
-   */
-  readonly allowClaims?: readonly string[];
-
-  /**
-   * How many verified tokens are remembered, so that their signature is not checked again; about
-   * 1.5 KB each. Size it above the number of tokens in use at a time. `null` checks every signature
-   * on every request.
-   * @defaultValue `{ maxEntries: 10_000 }`
-   */
-  readonly verifiedCache?: { readonly maxEntries: number } | null;
 }
 
 /** What shapes the module itself, and so stands beside the options also in `forRootAsync`. */

@@ -8,7 +8,8 @@ import { SenderSecrets } from '../binding/sender-secrets.js';
 import { NotCarried, type Storage } from '../storage/storage.js';
 import type { TransportConfig } from '../transport/transport-config.js';
 import { readEncryptionKeys } from './encryption-keys.js';
-import type { OptionReader } from './option-reader.js';
+import { OptionReader } from './option-reader.js';
+import type { ProfileDefaults } from './profiles.js';
 import { readDpop } from './resolve-dpop.js';
 import { readFingerprintBinding } from './resolve-fingerprint.js';
 import { readMtls } from './resolve-mtls.js';
@@ -32,6 +33,7 @@ export interface BindingContext {
   readonly leeway: number;
   readonly storage: Pick<Storage, 'name' | 'reach' | 'replayStore' | 'attemptStore'>;
   readonly transport: Pick<TransportConfig, 'trustedProxies'>;
+  readonly defaults: Pick<ProfileDefaults, 'dpop' | 'required'>;
 }
 
 const PROOFS: readonly Proof[] = ['dpop', 'mtls', 'cookie', 'fingerprint'];
@@ -47,11 +49,11 @@ export async function readBinding(
   const shared = await readSecrets(reader, context.storage.reach);
   // Whoever needs them and has none is told so below; until then anything will do.
   const secrets = shared ?? new SenderSecrets([randomBytes(32)]);
-  const dpop = readDpop(reader, { ...context, secrets });
+  const dpop = readOfferedDpop(reader, { ...context, secrets });
   const fingerprint = readFingerprintBinding(reader, { secrets });
   if (fingerprint !== null) expectCarried(reader, context.storage);
   const mtls = readMtls(reader, context.transport.trustedProxies);
-  const required = readRequired(reader, { dpop, mtls, fingerprint });
+  const required = readRequired(reader, { dpop, mtls, fingerprint }, context.defaults);
   const needsSecrets =
     (dpop !== null && dpop.nonces !== null) || fingerprint !== null || required.includes('cookie');
   if (shared === null && needsSecrets) {
@@ -60,6 +62,19 @@ export async function readBinding(
     reader.add(SECRETS, problem, fix);
   }
   return Object.freeze({ dpop, mtls, fingerprint, required, secrets: shared });
+}
+
+/** As written, or with all its defaults where the profile offers it. */
+function readOfferedDpop(
+  reader: OptionReader,
+  context: BindingContext & { readonly secrets: SenderSecrets },
+): DpopConfig | null {
+  const isWritten = reader.get('binding.dpop') !== undefined;
+  if (isWritten || context.defaults.dpop === 'absent') return readDpop(reader, context);
+  const byProfile = new OptionReader({ binding: { dpop: {} } });
+  const dpop = readDpop(byProfile, context);
+  for (const { path, problem, fix } of byProfile.problems) reader.add(path, problem, fix);
+  return dpop;
 }
 
 /** Which senders differ is counted by all instances together. */
@@ -113,16 +128,25 @@ function readRequired(
     readonly mtls: MtlsConfig | null;
     readonly fingerprint: FingerprintConfig | null;
   },
+  defaults: BindingContext['defaults'],
 ): readonly Proof[] {
   const path = 'binding.required';
-  const names = reader.names(path);
   const isOffered: Readonly<Record<Proof, boolean>> = {
     dpop: dpop !== null,
     mtls: mtls !== null,
     fingerprint: fingerprint !== null,
     cookie: true,
   };
+  if (reader.get(path) === undefined) {
+    const offered = defaults.required.filter((proof) => isOffered[proof]);
+    if (offered.length === 0 && defaults.required.length > 0) {
+      const fix = `Offer one of ${defaults.required.join(', ')}, or write the list, [] for none`;
+      reader.add(path, 'the profile wants tokens bound, and nothing is there to bind them', fix);
+    }
+    return Object.freeze(offered);
+  }
   const required: Proof[] = [];
+  const names = reader.names(path);
   for (const [index, name] of names.entries()) {
     const proof = PROOFS.find((candidate) => candidate === name);
     if (proof === undefined) reader.refuse(`${path}.${index}`, `Write one of ${PROOFS.join(', ')}`);

@@ -1,9 +1,10 @@
 import type { AuthorizationConfig } from '../endpoints/authorization-endpoint.service.js';
 import type { TokenEndpointsConfig } from '../endpoints/token-endpoints.service.js';
 import type { RouteAuditConfig } from '../guard/route-audit.js';
+import { type Clock, SystemClock } from '../kernel/clock.js';
 import { formatDuration } from '../kernel/duration.js';
 import { ConfigError } from '../kernel/errors.js';
-import type { KeysConfig } from '../keys/key-ring.service.js';
+import type { KeysConfig } from '../keys/keys-config.js';
 import type { RemoteJwksConfig } from '../keys/remote/remote-jwks.js';
 import type { RevocationConfig } from '../revocation/revocation.service.js';
 import type { SubjectDirectory } from '../revocation/subject-directory.js';
@@ -16,17 +17,21 @@ import type { TokensConfig } from '../tokens/token.service.js';
 import type { TransportConfig } from '../transport/transport-config.js';
 import { OptionReader } from './option-reader.js';
 import type { JwtHardeningOptions } from './options.js';
+import { defaultsOf, PROFILE_NAMES, type ProfileDefaults } from './profiles.js';
 import { type BindingConfig, readBinding } from './resolve-binding.js';
 import { readAuthorization } from './resolve-authorization.js';
 import { readClients } from './resolve-clients.js';
 import { readDerivationPeriod, readKeys } from './resolve-keys.js';
+import { readLegacy } from './resolve-legacy.js';
 import { readSessions } from './resolve-sessions.js';
 import { readStatusLists, type StatusListSettings } from './resolve-status-lists.js';
 import { checkCarried, readOutage, readStorage } from './resolve-storage.js';
 import { readStepUp } from './resolve-step-up.js';
+import { readTokenEncryption } from './resolve-token-encryption.js';
+import { readTokens, resolveMaxLifetime } from './resolve-tokens.js';
 import { readTransport } from './resolve-transport.js';
 import { readTrust } from './resolve-trust.js';
-import { DAY, HOUR, MINUTE, SECOND } from './units.js';
+import { SECOND } from './units.js';
 
 /**
  * Turns what an application wrote into what the package runs on: complete, checked and frozen. Total:
@@ -69,19 +74,22 @@ const OPTIONS: readonly (keyof JwtHardeningOptions)[] = [
   'authorization',
   'statusLists',
   'trust',
+  'legacy',
 ];
 
 /**
  * @param nodeEnv the value of `NODE_ENV`, which decides whether the route table is printed
+ * @param clock by which a date is near enough
  * @throws ConfigError `ERR_CONFIG_INVALID` with every problem, its path and its fix
  */
 export async function resolveConfig(
   options: unknown,
   nodeEnv: string | undefined,
+  clock: Clock = new SystemClock(),
 ): Promise<ResolvedConfig> {
   const reader = new OptionReader(options);
   try {
-    return await resolve(reader, nodeEnv);
+    return await resolve(reader, nodeEnv, clock);
   } catch (error) {
     if (error instanceof ConfigError) throw error;
     // A proxy or a getter of the application threw; what it said can hold anything.
@@ -90,7 +98,11 @@ export async function resolveConfig(
   }
 }
 
-async function resolve(reader: OptionReader, nodeEnv: string | undefined): Promise<ResolvedConfig> {
+async function resolve(
+  reader: OptionReader,
+  nodeEnv: string | undefined,
+  clock: Clock,
+): Promise<ResolvedConfig> {
   reader.expectOnly('', OPTIONS, [
     'guard',
     'isGlobal',
@@ -102,30 +114,59 @@ async function resolve(reader: OptionReader, nodeEnv: string | undefined): Promi
     'introspectionPath',
     'statusListPath',
   ]);
-  const profile = reader.oneOf('profile', ['service', 'monolith'], 'service');
+  const profile = reader.oneOf('profile', PROFILE_NAMES, 'service');
+  const defaults = defaultsOf(profile);
 
   const issuer = readIssuer(reader);
   const audiences = readAudiences(reader);
-  const tokens = readTokens(reader);
+  const tokens = readTokens(reader, defaults);
   const storage = readStorage(reader, nodeEnv);
   const outage = readOutage(reader);
   const subjects = readSubjects(reader);
-  const sessions = await readSessions(reader, storage);
+  const sessions = withProfileLengths(reader, await readSessions(reader, storage), defaults);
   const transport = readTransport(reader, { issuer, nodeEnv });
   const authorization = readAuthorization(reader, issuer, storage);
   const clients = await readClients(reader, storage);
   const { leeway } = tokens;
-  const binding = await readBinding(reader, { issuer, audiences, leeway, storage, transport });
-  const keys = await readKeys(reader, { profile, issuer, leeway, nodeEnv, storage, outage });
+  const binding = await readBinding(reader, {
+    issuer,
+    audiences,
+    leeway,
+    storage,
+    transport,
+    defaults,
+  });
+  const ring = await readKeys(reader, {
+    profile,
+    defaults,
+    issuer,
+    leeway,
+    nodeEnv,
+    storage,
+    outage,
+  });
+  const encryption = await readTokenEncryption(reader, {
+    byDefault: defaults.accessTokens,
+    keys: ring,
+  });
+  const keys = { ...ring, encryption: encryption?.keys ?? null };
   const derivationPeriod = readDerivationPeriod(reader, keys);
   checkCarried(reader, storage, keys);
-  const maxLifetime = resolveMaxLifetime(reader, tokens, keys);
+  const maxLifetime = resolveMaxLifetime(reader, tokens, { keys, defaults });
   const stepUp = readStepUp(reader, { issuer, maxLifetime, leeway, storage });
   const trust = readTrust(reader, {
     issuer,
     audiences,
     leeway: leeway / SECOND,
     maxLifetime: maxLifetime / SECOND,
+  });
+  const legacy = await readLegacy(reader, {
+    profile,
+    trusted: trust.issuers,
+    required: binding.required,
+    keys,
+    accept: encryption?.tokens.accept ?? null,
+    now: clock.now(),
   });
   const statusLists = readStatusLists(reader, {
     issuer,
@@ -149,11 +190,14 @@ async function resolve(reader: OptionReader, nodeEnv: string | undefined): Promi
       verifiedCacheEntries: tokens.verifiedCacheEntries,
       derivationPeriod: derivationPeriod === null ? null : derivationPeriod / SECOND,
       trusted: Object.freeze(trust.issuers),
+      encryption: encryption?.tokens ?? null,
+      legacy,
     }),
     revocation: Object.freeze({
       issuer,
       maxLifetimes: new Map([
-        [issuer, maxLifetime / SECOND],
+        // What ends the tokens of a subject has to outlive those of the past as well.
+        [issuer, Math.max(maxLifetime / SECOND, legacy?.maxLifetime ?? 0)],
         ...trust.issuers.map(({ rules }) => [rules.issuer, rules.maxLifetime] as const),
       ]),
       leeway: tokens.leeway / SECOND,
@@ -211,94 +255,21 @@ function isDirectory(value: unknown): value is SubjectDirectory {
   return typeof find === 'function' && ['undefined', 'function'].includes(typeof refresh);
 }
 
-interface TokenLengths {
-  readonly accessTtl: number;
-  readonly leeway: number;
-  readonly lifetimeJitter: number;
-  readonly clientId: string | null;
-  readonly requiredClaims: readonly string[];
-  readonly allowClaims: readonly string[];
-  readonly verifiedCacheEntries: number;
-}
-
-function readTokens(reader: OptionReader): TokenLengths {
-  reader.expectOnly('tokens', [
-    'accessTtl',
-    'maxLifetime',
-    'leeway',
-    'lifetimeJitter',
-    'clientId',
-    'requiredClaims',
-    'allowClaims',
-    'verifiedCache',
-  ]);
-  const whole = { step: SECOND };
-  const accessTtl = reader.duration('tokens.accessTtl', 15 * MINUTE, {
-    ...whole,
-    min: SECOND,
-    max: DAY,
-  });
-  const lifetimeJitter = reader.duration('tokens.lifetimeJitter', 0, whole);
-  if (reader.isSound('tokens.accessTtl') && lifetimeJitter * 2 > accessTtl) {
-    reader.add(
-      'tokens.lifetimeJitter',
-      'it is more than half of tokens.accessTtl',
-      `Write at most '${formatDuration(Math.floor(accessTtl / 2 / SECOND) * SECOND)}'`,
-    );
-  }
-  return {
-    accessTtl,
-    lifetimeJitter,
-    leeway: reader.duration('tokens.leeway', 10 * SECOND, { max: MINUTE }),
-    clientId:
-      reader.get('tokens.clientId') === undefined
-        ? null
-        : reader.text('tokens.clientId', '', "Write a client id, such as 'web'", isIdentifier),
-    requiredClaims: reader.names('tokens.requiredClaims'),
-    allowClaims: reader.names('tokens.allowClaims'),
-    verifiedCacheEntries: readCacheEntries(reader),
-  };
-}
-
-function readCacheEntries(reader: OptionReader): number {
-  if (reader.get('tokens.verifiedCache') === null) return 0;
-  reader.expectOnly('tokens.verifiedCache', ['maxEntries']);
-  return reader.wholeNumber('tokens.verifiedCache.maxEntries', 10_000, { min: 1, max: 10_000_000 });
-}
-
-/** The longest token must not outlive the key that signed it. */
-function resolveMaxLifetime(
+/** The shorter sessions of a profile, as far as nothing else is written. */
+function withProfileLengths(
   reader: OptionReader,
-  { accessTtl, leeway }: TokenLengths,
-  { retainFor, maxLag }: KeysConfig,
-): number {
-  const rotates = reader.get('keys.signingKey') === undefined;
-  // An instance that is cut off from a shared store signs on for so long with what it knows.
-  const cutOff = Number.isFinite(maxLag) ? maxLag : 0;
-  const slack = leeway + cutOff;
-  const longestKept = rotates ? retainFor - slack : Infinity;
-  const roomy = Math.floor(Math.min(HOUR, longestKept) / SECOND) * SECOND;
-  const maxLifetime = reader.duration('tokens.maxLifetime', Math.max(accessTtl, roomy), {
-    step: SECOND,
-    min: SECOND,
-    max: DAY,
-  });
-  if (reader.isSound('tokens.accessTtl') && maxLifetime < accessTtl) {
-    reader.add(
-      'tokens.maxLifetime',
-      `'${formatDuration(maxLifetime)}' is shorter than tokens.accessTtl`,
-      `Write at least '${formatDuration(accessTtl)}'`,
-    );
+  sessions: Awaited<ReturnType<typeof readSessions>>,
+  { sessions: defaults }: ProfileDefaults,
+): Awaited<ReturnType<typeof readSessions>> {
+  const [idle, absolute] = ['sessions.idleFor', 'sessions.absoluteFor'] as const;
+  const absoluteFor =
+    reader.get(absolute) === undefined ? defaults.absoluteFor : sessions.absoluteFor;
+  if (reader.get(idle) === undefined) {
+    return { ...sessions, absoluteFor, idleFor: Math.min(defaults.idleFor, absoluteFor) };
   }
-  if (
-    reader.isSound('tokens.leeway', 'tokens.maxLifetime', 'tokens.accessTtl') &&
-    maxLifetime > longestKept
-  ) {
-    reader.add(
-      'keys.retainFor',
-      `'${formatDuration(retainFor)}' is shorter than the longest token plus tokens.leeway${cutOff > 0 ? ' and outage.maxLag' : ''}`,
-      `Write at least '${formatDuration(maxLifetime + slack)}', or shorten tokens.accessTtl and tokens.maxLifetime`,
-    );
+  if (sessions.idleFor > absoluteFor) {
+    const fix = `Write at most '${formatDuration(absoluteFor)}', or sessions.absoluteFor as well`;
+    reader.add(idle, 'it is too long', fix);
   }
-  return maxLifetime;
+  return { ...sessions, absoluteFor };
 }

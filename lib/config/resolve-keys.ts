@@ -9,11 +9,12 @@ import {
 } from '../keys/algorithms.js';
 import { isAvailable } from '../keys/key-material.js';
 import { keyEncryptionKey, KeyProtector } from '../keys/key-protector.js';
-import type { KeysConfig } from '../keys/key-ring.service.js';
+import type { KeysConfig } from '../keys/keys-config.js';
 import { KeyVault } from '../keys/signer.js';
 import type { Storage } from '../storage/storage.js';
 import { readEncryptionKeys } from './encryption-keys.js';
 import type { OptionReader } from './option-reader.js';
+import type { Profile, ProfileDefaults } from './profiles.js';
 import { readStaticKeys } from './resolve-static-keys.js';
 import { DAY, MINUTE, SECOND } from './units.js';
 
@@ -22,11 +23,10 @@ const PHASE = { min: SECOND, max: 400 * DAY };
 
 const KEY_LENGTHS = ['rotateEvery', 'publishAhead', 'retainFor'] as const;
 
-export type Profile = 'service' | 'monolith';
-
 /** What the rest of the configuration says that keys depend on. */
 export interface KeysContext {
   readonly profile: Profile;
+  readonly defaults: Pick<ProfileDefaults, 'algorithm' | 'rotateEvery' | 'retainFor'>;
   readonly issuer: string;
   readonly leeway: number;
   readonly nodeEnv: string | undefined;
@@ -46,12 +46,14 @@ export async function readKeys(reader: OptionReader, context: KeysContext): Prom
     ...KEY_LENGTHS,
     'jwksMaxAge',
   ]);
-  const { profile, issuer, leeway, nodeEnv, storage } = context;
-  const named = readAlgorithms(reader, profile);
+  const { defaults, issuer, leeway, nodeEnv, storage } = context;
+  // In every other profile, a secret that verifies is a secret that others have.
+  const profile = context.profile === 'monolith' ? 'monolith' : 'service';
+  const named = readAlgorithms(reader, { profile, fallback: defaults.algorithm });
   const environment = readEnvironment(reader, nodeEnv);
   const staticKeys = await readStaticKeys(reader, { profile, environment });
   const algorithms = staticKeys === null ? named : ([staticKeys.signing.row.name] as const);
-  const lengths = readLengths(reader, algorithms, leeway);
+  const lengths = readLengths(reader, algorithms, { leeway, defaults });
   const isStatic = reader.get('keys.signingKey') !== undefined;
   if (isStatic) refuseUnused(reader, [...KEY_LENGTHS, 'vault']);
   else checkRotation(reader, { ...lengths, leeway });
@@ -93,12 +95,14 @@ export function readDerivationPeriod(
   return reader.duration('keys.derivation.period', DAY, bounds);
 }
 
+/** Whether shared secrets are among the keys that may sign. */
+type KeyProfile = 'service' | 'monolith';
+
 function readAlgorithms(
   reader: OptionReader,
-  profile: Profile,
+  { profile, fallback }: { readonly profile: KeyProfile; readonly fallback: SigningAlgorithm },
 ): readonly [SigningAlgorithm, ...SigningAlgorithm[]] {
   const path = 'keys.algorithm';
-  const fallback = profile === 'monolith' ? 'HS256' : 'ES256';
   const value = reader.get(path);
   if (!Array.isArray(value)) {
     // Which names are known does not depend on the profile; which may be used does.
@@ -118,7 +122,11 @@ function readAlgorithms(
   return [first, ...others];
 }
 
-function checkAlgorithm(reader: OptionReader, algorithm: SigningAlgorithm, profile: Profile): void {
+function checkAlgorithm(
+  reader: OptionReader,
+  algorithm: SigningAlgorithm,
+  profile: KeyProfile,
+): void {
   if (algorithmRow(algorithm).symmetric && profile !== 'monolith') {
     const fix = "Choose an asymmetric one, or profile: 'monolith' if nobody else verifies";
     reader.add('keys.algorithm', 'whoever can verify it can also sign', fix);
@@ -143,12 +151,12 @@ type Lengths = Pick<KeysConfig, 'rotateEvery' | 'publishAhead' | 'retainFor' | '
 function readLengths(
   reader: OptionReader,
   [algorithm]: KeysConfig['algorithms'],
-  leeway: number,
+  { leeway, defaults }: Pick<KeysContext, 'leeway' | 'defaults'>,
 ): Lengths {
   const publishAhead = reader.duration('keys.publishAhead', DAY, PHASE);
-  const retention = algorithmRow(algorithm).symmetric ? 30 * DAY : DAY;
+  const retention = algorithmRow(algorithm).symmetric ? 30 * DAY : defaults.retainFor;
   return {
-    rotateEvery: reader.duration('keys.rotateEvery', 30 * DAY, PHASE),
+    rotateEvery: reader.duration('keys.rotateEvery', defaults.rotateEvery, PHASE),
     publishAhead,
     retainFor: reader.duration('keys.retainFor', retention, PHASE),
     jwksMaxAge: reader.duration(

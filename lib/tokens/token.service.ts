@@ -22,6 +22,7 @@ import {
 } from './claims.js';
 import { type CompactToken, readPayload } from './compact.js';
 import { DerivedKeys, type IssuerKeys, OwnKeys, ringKidOf, TrustedKeys } from './issuer-keys.js';
+import { LegacyKeys } from './legacy-keys.js';
 import { NestedTokens } from './nested-token.js';
 import {
   type OwnClaims,
@@ -79,6 +80,7 @@ export class TokenService {
   readonly #signatures = new SignatureVerifier();
   readonly #cache: VerifiedCache | undefined;
   readonly #own: IssuerKeys;
+  readonly #legacy: LegacyKeys | undefined;
   readonly #texts: TokenTexts;
   readonly #signer: TokenSigner;
   /** By `iss`, compared byte for byte. */
@@ -92,11 +94,12 @@ export class TokenService {
     this.#config = config;
     this.#standing = standing;
     this.#clock = clock;
-    const { verifiedCacheEntries, derivationPeriod, encryption } = config;
+    const { verifiedCacheEntries, derivationPeriod, encryption, legacy } = config;
     this.#cache = verifiedCacheEntries > 0 ? new VerifiedCache(verifiedCacheEntries) : undefined;
     const derived =
       derivationPeriod === null ? undefined : new DerivedKeys(config, keyRing, derivationPeriod);
     this.#own = derived ?? new OwnKeys(config, keyRing);
+    this.#legacy = legacy === null ? undefined : new LegacyKeys(config, legacy, clock);
     const nested = encryption === null ? undefined : new NestedTokens(encryption.accept, keyRing);
     this.#texts = new TokenTexts(nested);
     this.#signer = new TokenSigner(config, { keyRing, standing, derived, nested, clock, events });
@@ -243,6 +246,12 @@ export class TokenService {
     if (findAlgorithm(header.alg) === undefined) {
       throw new TokenError('ERR_TOKEN_ALGORITHM', 'alg is not on offer');
     }
+    // Those of the past are nothing but access tokens, and were never encrypted.
+    const legacy = kind === 'access' && envelope === undefined ? this.#legacy : undefined;
+    if (legacy?.isFor(header) === true) {
+      const key = legacy.verify(compact);
+      return this.#accept({ token, ...text, kind, issuer: legacy, key, onStale });
+    }
     // What this service encrypted is its own, whoever's it says it is.
     const issuer = envelope === undefined ? this.#issuerOf(compact, kind) : this.#own;
     if (!hasType(header, kind, issuer)) {
@@ -289,7 +298,8 @@ export class TokenService {
     const { token, compact, kind, issuer, key, envelope, onStale } = seen;
     // While the thread pool was busy.
     if (!this.#keysStand(seen, onStale)) throw withdrawn();
-    const claims = checkClaims(readPayload(compact), rulesFor(kind, issuer.rules), this.#now());
+    const said = issuer instanceof LegacyKeys ? issuer.read(token, compact) : readPayload(compact);
+    const claims = checkClaims(said, rulesFor(kind, issuer.rules), this.#now());
     issuer.checkUse(key, claims);
     this.#texts.remember(seen);
     const { name: algorithm } = key.row;

@@ -3,6 +3,7 @@ import type { Clock } from '../kernel/clock.js';
 import type { KeyRingService } from '../keys/key-ring.service.js';
 import type { TrustedIssuers } from '../keys/remote/trusted-issuers.service.js';
 import type { ClaimRules } from './claim-checks.js';
+import type { LegacyTokensConfig } from './legacy-keys.js';
 import type { TokenEncryptionConfig } from './nested-token.js';
 import type { SigningRules } from './token-signer.js';
 import type { TokenStanding } from './token-standing.js';
@@ -24,6 +25,8 @@ export interface TokensConfig extends ClaimRules, SigningRules {
   readonly trusted: readonly TrustedIssuerConfig[];
   /** How access tokens are encrypted; `null` for tokens that are signed only. */
   readonly encryption: TokenEncryptionConfig | null;
+  /** The tokens of a time before this package; `null` where there are none. */
+  readonly legacy: LegacyTokensConfig | null;
 }
 
 /** What tokens are signed, verified and judged with. */

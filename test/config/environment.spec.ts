@@ -29,6 +29,9 @@ describe('optionsFromEnvironment', () => {
     ['JWT_ISSUER', 'https://other.example', { issuer: 'https://other.example' }],
     ['JWT_AUDIENCE', 'other', { audience: 'other' }],
     ['JWT_PROFILE', 'service', { profile: 'service' }],
+    ['JWT_PROFILE', 'monolith', { profile: 'monolith' }],
+    ['JWT_PROFILE', 'highSecurity', { profile: 'highSecurity' }],
+    ['JWT_PROFILE', 'native', { profile: 'native' }],
     ['JWT_ROTATE_EVERY', '7d', { keys: { rotateEvery: '7d' } }],
     ['JWT_PUBLISH_AHEAD', '2h', { keys: { publishAhead: '2h' } }],
     ['JWT_RETAIN_FOR', '2h', { keys: { retainFor: '2h' } }],
@@ -68,6 +71,84 @@ describe('optionsFromEnvironment', () => {
       expect(error.problems.map(({ path }) => path)).toEqual(['JWT_KEY_ENCRYPTION_KEY']);
       expect(error.message).not.toContain(keys[0]);
     }
+  });
+
+  it('JWT_TOKEN_ENCRYPTION_KEY as a list, beside a signing key of the operator', async () => {
+    const [first = '', second = ''] = [1, 2].map(() => randomBytes(32).toString('base64url'));
+    const JWT_SIGNING_JWK = JSON.stringify(jwk);
+    const given = { JWT_SIGNING_JWK, JWT_TOKEN_ENCRYPTION_KEY: `${first},${second}` };
+    expect(await read(given)).toEqual({
+      ...(await read({ JWT_SIGNING_JWK })),
+      tokens: { encryption: { keys: [first, second] } },
+    });
+    const both = await read({ ...given, JWT_ACCESS_TTL: '5m' });
+    expect(both.tokens).toEqual({ accessTtl: '5m', encryption: { keys: [first, second] } });
+    for (const bad of ['short', `${first},`, `${first},${first}`, 'null']) {
+      const error = await refusalOf(read({ ...given, JWT_TOKEN_ENCRYPTION_KEY: bad }));
+      expect(error.problems.map(({ path }) => path)).toEqual(['JWT_TOKEN_ENCRYPTION_KEY']);
+      expect(error.message).not.toContain(first);
+    }
+    const needed = read({ JWT_SIGNING_JWK, JWT_PROFILE: 'highSecurity' });
+    expect(await saidOf(needed)).toEqual([
+      'JWT_TOKEN_ENCRYPTION_KEY: it is missing, and a configured signing key leaves no ring to make one',
+    ]);
+    expect(await problemsOf(read({ JWT_TOKEN_ENCRYPTION_KEY: first }))).toEqual([
+      {
+        path: 'JWT_TOKEN_ENCRYPTION_KEY',
+        problem: expect.stringContaining('JWT_SIGNING_JWK'),
+        fix: 'Remove it',
+      },
+    ]);
+  });
+
+  it('JWT_BINDING_SECRET as a list, the newest first', async () => {
+    const secrets = [1, 2].map(() => randomBytes(32).toString('base64url'));
+    expect(await read({ JWT_BINDING_SECRET: secrets.join(',') })).toMatchObject({
+      binding: { secrets },
+    });
+    for (const bad of ['short', `${secrets[0]},`, 'null']) {
+      const error = await refusalOf(read({ JWT_BINDING_SECRET: bad }));
+      expect(error.problems.map(({ path }) => path)).toEqual(['JWT_BINDING_SECRET']);
+      expect(error.message).not.toContain(secrets[0]);
+    }
+  });
+
+  describe('the profile legacy', () => {
+    const LEGACY = {
+      JWT_PROFILE: 'legacy',
+      JWT_LEGACY_SECRET: `${randomBytes(32).toString('base64')},with a comma`,
+      JWT_LEGACY_UNTIL: '2026-12-31',
+    };
+
+    it('takes JWT_LEGACY_SECRET as it is, commas included, and JWT_LEGACY_UNTIL', async () => {
+      expect(await read(LEGACY)).toMatchObject({
+        profile: 'legacy',
+        legacy: { secrets: LEGACY.JWT_LEGACY_SECRET, until: '2026-12-31' },
+      });
+    });
+
+    it.each([
+      [{ JWT_LEGACY_SECRET: undefined }, 'JWT_LEGACY_SECRET: it is missing'],
+      [{ JWT_LEGACY_UNTIL: undefined }, 'JWT_LEGACY_UNTIL: it is missing'],
+      [{ JWT_LEGACY_SECRET: 'hunter2' }, 'JWT_LEGACY_SECRET: it has fewer than 32 bytes'],
+      [{ JWT_LEGACY_UNTIL: 'next year' }, 'JWT_LEGACY_UNTIL: it is a text of another form'],
+      [{ JWT_LEGACY_UNTIL: '2999-01-01' }, 'JWT_LEGACY_UNTIL: it is more than 400 days ahead'],
+      [{ JWT_PROFILE: 'service' }, "JWT_LEGACY_SECRET: it is set, and the profile is not 'legacy'"],
+    ])('%j: %s', async (change, said) => {
+      expect(await saidOf(read({ ...LEGACY, ...change }))).toEqual([said]);
+    });
+
+    it('names both that it needs', async () => {
+      expect(await pathsOf(read({ JWT_PROFILE: 'legacy' }))).toEqual([
+        'JWT_LEGACY_SECRET',
+        'JWT_LEGACY_UNTIL',
+      ]);
+    });
+
+    it('never repeats the secret', async () => {
+      const error = await refusalOf(read({ ...LEGACY, JWT_LEGACY_SECRET: 's3cr3t-s3cr3t' }));
+      expect(error.message).not.toContain('s3cr3t');
+    });
   });
 
   it('JWT_TRUST_ISSUER and JWT_TRUST_JWKS_URI as one trusted issuer, and each by its name', async () => {
@@ -135,6 +216,10 @@ describe('optionsFromEnvironment', () => {
     'JWT_RETAIN_FOR',
     'JWT_ACCESS_TTL',
     'JWT_KEY_ENCRYPTION_KEY',
+    'JWT_TOKEN_ENCRYPTION_KEY',
+    'JWT_BINDING_SECRET',
+    'JWT_LEGACY_SECRET',
+    'JWT_LEGACY_UNTIL',
     'JWT_TRUST_ISSUER',
     'JWT_TRUST_JWKS_URI',
   ])('%s set to nothing is a mistake, not a default', async (variable) => {

@@ -2,6 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 
 import * as fc from 'fast-check';
 
+import { PROFILE_NAMES } from '../../lib/config/profiles.js';
 import { resolveConfig, type ResolvedConfig } from '../../lib/config/resolve-config.js';
 import { ConfigError } from '../../lib/kernel/errors.js';
 import { ASYMMETRIC_ALGORITHMS, SIGNING_ALGORITHMS } from '../../lib/keys/algorithms.js';
@@ -43,6 +44,7 @@ describe('the defaults', () => {
       owner: { issuer: REQUIRED.issuer, environment: 'test' },
       protector: expect.any(KeyProtector),
       vault: null,
+      encryption: null,
       // A storage in this process is always heard of.
       maxLag: Infinity,
       onStale: 'reject',
@@ -64,6 +66,8 @@ describe('the defaults', () => {
       verifiedCacheEntries: 10_000,
       derivationPeriod: null,
       trusted: [],
+      encryption: null,
+      legacy: null,
     });
     expect(trust).toEqual([]);
     expect(keys.protector.isClear).toBe(false);
@@ -138,6 +142,8 @@ describe('accepted', () => {
     ['audience', 'Zürich API'],
     ['profile', 'service'],
     ['profile', 'monolith'],
+    ['profile', 'highSecurity'],
+    ['profile', 'native'],
     ...ASYMMETRIC_ALGORITHMS.filter(isAvailable).map(
       (algorithm) => ['keys.algorithm', algorithm] as const,
     ),
@@ -333,7 +339,7 @@ describe('refused, with what it is and what to write instead', () => {
   });
 
   it.each([
-    ['profile', ['monolit', 'legacy', '', null, 1, 'SERVICE', ['service'], {}]],
+    ['profile', ['monolit', 'highsecurity', '', null, 1, 'SERVICE', ['service'], {}]],
     ['outage.onStale', ['accept', 'REJECT', '', null, true, ['reject']]],
     ['keys.algorithm', ['HS512', 'none', 'es256', '', null, 256, {}, 'constructor']],
   ])('%s that is none of its values', async (path, values) => {
@@ -783,7 +789,7 @@ describe('resolveConfig is total', () => {
       {
         issuer: fc.oneof(fc.constant('https://issuer.example'), value),
         audience: fc.oneof(fc.constant('api'), value),
-        profile: fc.oneof(fc.constantFrom('service', 'monolith'), value),
+        profile: fc.oneof(fc.constantFrom(...PROFILE_NAMES), value),
         keys: fc.oneof(
           value,
           fc.record(
@@ -815,6 +821,7 @@ describe('resolveConfig is total', () => {
               requiredClaims: value,
               allowClaims: value,
               verifiedCache: fc.oneof(value, fc.record({ maxEntries: value })),
+              encryption: fc.oneof(value, fc.record({ accept: value, keys: value })),
             },
             { requiredKeys: [] },
           ),
@@ -822,6 +829,34 @@ describe('resolveConfig is total', () => {
         storage: fc.oneof(fc.constant(undefined), value),
         outage: fc.oneof(value, fc.record({ maxLag: value, onStale: value })),
         trust: fc.oneof(value, fc.array(fc.oneof(value, trusted), { maxLength: 3 })),
+        binding: fc.oneof(
+          value,
+          fc.record(
+            {
+              dpop: value,
+              mtls: value,
+              required: fc.oneof(value, fc.array(value, { maxLength: 2 })),
+              secrets: value,
+            },
+            { requiredKeys: [] },
+          ),
+        ),
+        legacy: fc.oneof(
+          value,
+          fc.record(
+            {
+              secrets: fc.oneof(value, fc.uint8Array({ maxLength: 40 })),
+              until: fc.oneof(fc.constant('2026-12-31'), value),
+              issuer: value,
+              audience: value,
+              kid: value,
+              subject: value,
+              maxLifetime: value,
+              dangerouslyAllowWeakSecrets: fc.oneof(fc.boolean(), value),
+            },
+            { requiredKeys: [] },
+          ),
+        ),
       },
       { requiredKeys: [] },
     ),
