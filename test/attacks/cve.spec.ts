@@ -1,4 +1,14 @@
 import { readRows } from '../vectors/vector-files.js';
+import {
+  faultsAlike,
+  keyAgreement,
+  mistakenForm,
+  paddedModes,
+  passwordRounds,
+  shortTags,
+  unsignedContents,
+  zipBombs,
+} from './trials/encryption-trials.js';
 import { type Lab, openLab, rowsRefused, run, type Trial } from './trials/lab.js';
 import {
   alternatingUsers,
@@ -105,21 +115,21 @@ const JUDGED: ReadonlyMap<string, readonly Trial[]> = new Map<string, readonly T
   ['CVE-2026-28802', [NONE]],
   ['CVE-2025-59420', [CRIT]],
   ['CVE-2025-61920', [longSegments]],
-  ['CVE-2022-3102', [JWE]],
+  ['CVE-2022-3102', [JWE, mistakenForm, keyAgreement]],
   ['CVE-2020-26160', [AUDIENCE_CLAIM]],
   ['CVE-2024-51744', [expiredAndForged]],
   ['CVE-2025-30204', [manyDots]],
   ['CVE-2025-27144', [manyDots]],
   ['CVE-2025-22868', [manyDots]],
-  ['CVE-2026-34986', [JWE]],
+  ['CVE-2026-34986', [JWE, mistakenForm]],
   ['CVE-2016-9122', [STRUCTURE]],
   ['GHSA-pvcr-v8j8-j5q3', [STRUCTURE]],
   ['CVE-2022-21449', [SIGNATURE]],
   ['CVE-2025-53864', [deepNesting]],
   // test/attacks/mutation.property.spec.ts goes on from here with 100 000 cases.
   ['CVE-2019-17195', [everyTruncation, STRUCTURE, JSON_TEXT]],
-  ['CVE-2026-29000', [JWE]],
-  ['CVE-2026-9793', [JWE]],
+  ['CVE-2026-29000', [JWE, unsignedContents]],
+  ['CVE-2026-9793', [JWE, unsignedContents]],
   ['CVE-2026-11800', [everyWayIn]],
   ['CVE-2026-1529', [tamperedOnEveryWayIn]],
   [
@@ -140,7 +150,7 @@ const JUDGED: ReadonlyMap<string, readonly Trial[]> = new Map<string, readonly T
   ['CVE-2019-7644', [nothingDisclosed]],
   ['CVE-2022-29266', [nothingDisclosed]],
   ['CVE-2021-46743', [CONFUSION, rsaKeyAsSecret]],
-  ['CVE-2023-51774', [JWE]],
+  ['CVE-2023-51774', [JWE, mistakenForm]],
   [
     'CVE-2025-69211',
     [closedTo('GET /%61dmin', 'GET /admin%2f..', 'GET /%41DMIN', 'GET /admin%2F')],
@@ -156,6 +166,26 @@ const JUDGED: ReadonlyMap<string, readonly Trial[]> = new Map<string, readonly T
   ['CVE-2024-5798', [AUDIENCE_CLAIM]],
   ['CVE-2022-25898', [MALLEABILITY]],
   ['CVE-2024-48949', [SIGNATURE]],
+  ['CVE-2021-29443', [JWE, faultsAlike]],
+  ['CVE-2022-36083', [JWE, passwordRounds]],
+  ['CVE-2024-28176', [JWE, ZIP, zipBombs]],
+  ['CVE-2017-16007', [JWE, keyAgreement]],
+  ['CVE-2024-33664', [JWE, ZIP, zipBombs]],
+  ['CVE-2026-28490', [JWE, paddedModes, faultsAlike]],
+  ['CVE-2025-62706', [JWE, ZIP, zipBombs]],
+  ['CVE-2023-6681', [JWE, passwordRounds]],
+  ['CVE-2024-28102', [JWE, ZIP, zipBombs]],
+  ['CVE-2016-6298', [JWE, paddedModes]],
+  ['CVE-2024-28180', [JWE, ZIP, zipBombs]],
+  ['CVE-2016-9121', [JWE, keyAgreement]],
+  ['GHSA-7f9x-gw85-8grf', [JWE, passwordRounds]],
+  ['GHSA-rm8v-mxj3-5rmq', [JWE, faultsAlike, paddedModes]],
+  ['CVE-2023-52428', [JWE, passwordRounds]],
+  ['CVE-2017-12973', [JWE, faultsAlike, paddedModes]],
+  ['CVE-2023-31582', [JWE, passwordRounds]],
+  ['CVE-2024-29371', [JWE, ZIP, zipBombs]],
+  ['CVE-2019-18848', [JWE, shortTags]],
+  ['CVE-2024-21319', [JWE, ZIP, zipBombs]],
   ['finding here', [MALLEABILITY, JSON_TEXT, TIMES, rowsRefused('claims-identity', /^jti /), CRIT]],
 ]);
 
@@ -166,8 +196,6 @@ interface Later {
   readonly holdsToday: readonly Trial[];
 }
 
-const encryption: Later = { waitsFor: 'encrypted tokens', holdsToday: [JWE] };
-const compression: Later = { waitsFor: 'encrypted tokens', holdsToday: [JWE, ZIP] };
 const sessions: Later = { waitsFor: 'sessions and refresh tokens', holdsToday: [] };
 const sharedSecrets: Later = {
   waitsFor: 'shared secrets',
@@ -175,37 +203,17 @@ const sharedSecrets: Later = {
 };
 
 const LATER: ReadonlyMap<string, Later> = new Map<string, Later>([
-  ['CVE-2021-29443', encryption],
-  ['CVE-2022-36083', encryption],
-  ['CVE-2024-28176', compression],
-  ['CVE-2017-16007', encryption],
   ['CVE-2026-22818', { waitsFor: 'remote key sets', holdsToday: [keyWithoutAlgorithm] }],
   ['CVE-2022-29217', sharedSecrets],
   ['CVE-2017-11424', sharedSecrets],
   ['CVE-2026-48524', { waitsFor: 'remote key sets', holdsToday: [unknownKidsCostNothing] }],
-  ['CVE-2024-33664', compression],
   ['CVE-2016-7036', { waitsFor: 'shared secrets', holdsToday: [blindedCompare] }],
   ['CVE-2026-28498', { waitsFor: 'DPoP', holdsToday: [] }],
-  ['CVE-2026-28490', encryption],
-  ['CVE-2025-62706', compression],
-  ['CVE-2023-6681', encryption],
-  ['CVE-2024-28102', compression],
-  ['CVE-2016-6298', encryption],
-  ['CVE-2024-28180', compression],
-  ['CVE-2016-9121', encryption],
-  ['GHSA-7f9x-gw85-8grf', encryption],
-  ['GHSA-rm8v-mxj3-5rmq', encryption],
-  ['CVE-2023-52428', encryption],
-  ['CVE-2017-12973', encryption],
-  ['CVE-2023-31582', encryption],
-  ['CVE-2024-29371', compression],
   ['CVE-2026-1035', sessions],
   ['CVE-2026-9802', sessions],
   ['CVE-2026-7571', { waitsFor: 'state held by clients', holdsToday: [] }],
   ['CVE-2023-2422', { waitsFor: 'mutual TLS', holdsToday: [headersOfNoProxy] }],
   ['CVE-2024-10039', { waitsFor: 'mutual TLS', holdsToday: [headersOfNoProxy] }],
-  ['CVE-2019-18848', encryption],
-  ['CVE-2024-21319', compression],
   ['CVE-2020-15222', { waitsFor: 'DPoP', holdsToday: [] }],
   ['CVE-2020-15223', { waitsFor: 'revocation', holdsToday: [] }],
   ['CVE-2020-5300', { waitsFor: 'DPoP', holdsToday: [] }],
