@@ -13,12 +13,13 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import {
-  ClientAddress,
   type CookieAnswer,
   CurrentToken,
   DuringStepUp,
   type HttpRequest,
   RequireStepUp,
+  SenderProofs,
+  type SenderRequest,
   SessionAnswers,
   SessionCookies,
   SessionService,
@@ -34,6 +35,8 @@ import { readStepUp } from './credentials.js';
 import { deviceLabel } from './device-label.js';
 import { type TokenAnswer, tokenAnswer } from './token-answer.js';
 import { TotpFactor } from './totp-factor.js';
+
+type StepUpRequest = HttpRequest & SenderRequest;
 
 /** RFC 6749 §5.1 in its manner. */
 interface ConfirmationAnswer {
@@ -60,7 +63,7 @@ export class StepUpController {
     private readonly stepUps: StepUpService,
     private readonly sessions: SessionService,
     private readonly cookies: SessionCookies,
-    private readonly addresses: ClientAddress,
+    private readonly senders: SenderProofs,
     private readonly settings: Settings,
     private readonly host: HttpAdapterHost,
   ) {}
@@ -74,7 +77,7 @@ export class StepUpController {
   @HttpCode(200)
   async stepUp(
     @CurrentToken() token: VerifiedToken,
-    @Req() request: HttpRequest,
+    @Req() request: StepUpRequest,
     @Res({ passthrough: true }) response: object,
     @Body() body: unknown,
     @RequestId() requestId: string,
@@ -91,7 +94,8 @@ export class StepUpController {
       scope: authentication.user.scopes,
       roles: authentication.user.roles,
       ...strength,
-      ...this.#senderOf(request),
+      device: this.#deviceOf(request),
+      ...this.senders.look(request),
     });
     await this.#endUnlessHeld(authentication, pair.sessionId, requestId);
     return pair.carrier === 'cookie' ? this.cookies.write(response, pair) : tokenAnswer(pair);
@@ -149,11 +153,8 @@ export class StepUpController {
     throw this.#refuse(requestId);
   }
 
-  #senderOf(request: HttpRequest): { readonly device: string; readonly address?: string } {
-    const { 'user-agent': userAgent } = request.headers;
-    const device = deviceLabel(typeof userAgent === 'string' ? userAgent : undefined);
-    const address = this.addresses.addressOf(request);
-    return address === undefined ? { device } : { device, address };
+  #deviceOf({ headers: { 'user-agent': userAgent } }: StepUpRequest): string {
+    return deviceLabel(typeof userAgent === 'string' ? userAgent : undefined);
   }
 
   /** The users are this issuer's: another's `alice` is somebody else. */

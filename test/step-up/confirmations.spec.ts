@@ -430,6 +430,12 @@ describe('an action', () => {
   );
 });
 
+it('needs no claims that the application demands of its access tokens', async () => {
+  const strict = await openStepUp({ clock, options: { tokens: { requiredClaims: ['tenant'] } } });
+  const { token } = await strict.logIn({ claims: { tenant: 'north' } });
+  expect(await use(await strict.confirmation(token), { token, at: strict })).toBe('accepted');
+});
+
 describe('what is kept of it', () => {
   it('is a digest of its id, until nobody takes it any more', async () => {
     const kept: { readonly key: string; readonly expiresAt: number }[] = [];
