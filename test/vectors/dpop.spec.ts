@@ -1,8 +1,4 @@
-import { execFileSync } from 'node:child_process';
-import { generateKeyPairSync, type JsonWebKey } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import type { JsonWebKey } from 'node:crypto';
 
 import { calculateJwkThumbprint } from 'jose';
 
@@ -14,7 +10,8 @@ import {
   verdictOf,
 } from '../binding/dpop/proof-mother.js';
 import { TestClock } from '../support/test-clock.js';
-import { DATA, readRows, readVectors } from './vector-files.js';
+import { materializeAll, newProofHolder, ROWS } from './dpop-rows.js';
+import { readVectors } from './vector-files.js';
 
 /** The examples of RFC 9449 itself, and every row of the malicious sample in the place of a proof. */
 
@@ -92,18 +89,9 @@ describe('RFC 9449', () => {
   );
 });
 
-interface Row {
-  readonly id: string;
-  readonly name: string;
-  readonly class: string;
-  readonly slot: 'bearer' | 'dpop' | 'jwe';
-  readonly expected: 'accept' | 'reject';
-}
-
 describe('malicious sample', () => {
-  const rows = readRows('malicious/malicious_tokens.sample.jsonl') as readonly Row[];
   const clock = new TestClock();
-  const holder = newEc('P-256');
+  const holder = newProofHolder();
   const API = 'https://api.heldout.test';
   const TOKEN = 'bound-token';
 
@@ -112,59 +100,8 @@ describe('malicious sample', () => {
 
   beforeAll(async () => {
     jkt = await calculateJwkThumbprint(holder);
-    made = materialize();
+    made = materializeAll({ audience: API, clock, holder, token: TOKEN });
   });
-
-  function materialize(): ReadonlyMap<string, string> {
-    const live = newEc('P-256');
-    const config = {
-      iss: 'https://issuer.example',
-      aud: API,
-      kid: 'live-1',
-      now: clock.seconds(),
-      livePrivateJwk: live,
-      retiredPrivateJwk: newEc('P-256'),
-      holderPrivateJwk: holder,
-      attacker: {
-        es256: newEc('P-256'),
-        p384: newEc('P-384'),
-        p521: newEc('P-521'),
-        k256: newEc('secp256k1'),
-        ed25519: generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' }),
-        rsa: generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({
-          format: 'jwk',
-        }),
-        x5c: Buffer.alloc(96, 0x30).toString('base64'),
-      },
-      encPublicJwk: generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({
-        format: 'jwk',
-      }),
-      validToken: 'eyJhbGciOiJFUzI1NiJ9.e30.AAAA',
-      otherValidToken: 'eyJhbGciOiJFUzI1NiJ9.e30.AAAB',
-      accessTokenForDpop: TOKEN,
-    };
-    const directory = mkdtempSync(join(tmpdir(), 'nest-jwt-hardening-proofs-'));
-    try {
-      const [rowsFile, configFile] = [join(directory, 'rows.jsonl'), join(directory, 'c.json')];
-      writeFileSync(rowsFile, rows.map((row) => JSON.stringify(row)).join('\n'));
-      writeFileSync(configFile, JSON.stringify(config));
-      const tool = join(DATA, 'malicious/materialize.mjs');
-      const output = execFileSync(process.execPath, [tool, rowsFile, configFile], {
-        encoding: 'utf8',
-        maxBuffer: 256 * 1024 * 1024,
-      });
-      const lines = output.split('\n').filter((line) => line !== '');
-      return new Map(
-        lines.map((line) => {
-          const { id, token } = JSON.parse(line) as { id: string; token?: string };
-          if (token === undefined) throw new Error(`row ${id} was not made`);
-          return [id, token];
-        }),
-      );
-    } finally {
-      rmSync(directory, { recursive: true });
-    }
-  }
 
   function check(...ids: readonly string[]): readonly Promise<string>[] {
     const texts = ids.map((id) => made.get(id) ?? '');
@@ -175,12 +112,12 @@ describe('malicious sample', () => {
     });
   }
 
-  it.each(rows.filter(({ slot }) => slot === 'dpop'))('$id $name is $expected', async (row) => {
+  it.each(ROWS.filter(({ slot }) => slot === 'dpop'))('$id $name is $expected', async (row) => {
     const fitting = row.expected === 'accept' ? /^accepted$/ : /^ERR_PROOF_/;
     for (const verdict of check(row.id)) expect(await verdict).toMatch(fitting);
   });
 
-  it.each(rows.filter(({ slot }) => slot !== 'dpop'))(
+  it.each(ROWS.filter(({ slot }) => slot !== 'dpop'))(
     '$id $class: $name, a token, is no proof',
     async ({ id }) => {
       for (const verdict of check(id)) expect(await verdict).toMatch(/^ERR_PROOF_/);
@@ -190,8 +127,4 @@ describe('malicious sample', () => {
   it('H048: of two right proofs neither counts', async () => {
     for (const verdict of check('T293', 'T294')) expect(await verdict).toBe('ERR_PROOF_FORMAT');
   });
-
-  function newEc(namedCurve: string): JsonWebKey {
-    return generateKeyPairSync('ec', { namedCurve }).privateKey.export({ format: 'jwk' });
-  }
 });
