@@ -20,6 +20,7 @@ export type {
   ThresholdOptions,
 } from './config/fingerprint-options.js';
 export type { StepUpOptions } from './config/step-up-options.js';
+export type { TokenEncryptionOptions } from './config/encryption-options.js';
 export type { SessionsOptions } from './config/session-options.js';
 export type { AuthorizationOptions } from './config/authorization-options.js';
 export type { ClientAuthenticationOptions, ClientOptions } from './config/client-options.js';
@@ -50,7 +51,7 @@ export { KeyVault } from './keys/signer.js';
 export type { Signer } from './keys/signer.js';
 export { KeyStore } from './keys/key-store.js';
 export type { LoadedKeyRing, StoredKeyRing } from './keys/key-store.js';
-export type { SigningAlgorithm } from './keys/algorithms.js';
+export type { EncryptionAlgorithm, KeyAlgorithm, SigningAlgorithm } from './keys/algorithms.js';
 export type { Jwks } from './keys/jwks.js';
 export type { PemSigningKey, PrivateJwk, PublicJwk } from './keys/key-material.js';
 

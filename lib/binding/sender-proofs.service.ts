@@ -44,6 +44,8 @@ export interface SenderBinding {
   readonly kind: 'dpop' | 'mtls';
   /** The thumbprint of its key (RFC 7638), or of its certificate (RFC 8705 §3.1). */
   readonly value: string;
+  /** Uses the proof up; sessions call it last of all, so that nothing is remembered for who gets nothing. */
+  readonly use?: () => Promise<void>;
 }
 
 /** How a token came. */
@@ -82,9 +84,8 @@ export class SenderProofs {
 
   /**
    * What a request for tokens shows of its sender: its DPoP proof, or its TLS certificate, its address
-   * and what it looks like. A proof is used up by it.
+   * and what it looks like. A proof is used up when a session starts or goes on with it.
    * @throws ProofError for a wrong proof, or none where `binding.required` asks for one
-   * @throws StoreError while it cannot be remembered
    */
   async prove(request: SenderRequest): Promise<ProvenSender> {
     const binding = await this.#bindingOf(request);
@@ -136,20 +137,24 @@ export class SenderProofs {
     }
     this.#assertRequired(token);
     this.#assertHeld(request, token, shown);
-    const looks = fingerprint === undefined ? 'pass' : this.#look(request, token, fingerprint);
-    if (confirmation?.jkt === undefined) {
-      return looks instanceof Promise ? looks.then((late) => answer(late)) : answer(looks);
+    if (confirmation?.jkt !== undefined) {
+      return this.#withProof(request, token, { token: shown.text, jkt: confirmation.jkt });
     }
-    return this.#withProof(request, token, { token: shown.text, jkt: confirmation.jkt }, looks);
+    const looks = this.#look(request, token);
+    return looks instanceof Promise ? looks.then((late) => answer(late)) : answer(looks);
   }
 
   async #bindingOf(request: SenderRequest): Promise<SenderBinding | undefined> {
-    const { dpop, certificates } = this.parts;
-    if (dpop?.hasProof(request) === true) {
-      return { kind: 'dpop', value: (await dpop.check(request)).jkt };
-    }
+    const { dpop, certificates, required } = this.parts;
     const thumbprint = certificates?.thumbprintOf(request);
-    return thumbprint === undefined ? undefined : { kind: 'mtls', value: thumbprint };
+    const shown: SenderBinding | undefined =
+      thumbprint === undefined ? undefined : { kind: 'mtls', value: thumbprint };
+    // A key says more than a certificate, which may be that of a whole network; unless it is demanded.
+    const prefersCertificate = required.includes('mtls') && !required.includes('dpop');
+    if (dpop?.hasProof(request) !== true || (shown !== undefined && prefersCertificate))
+      return shown;
+    const { jkt, use } = await dpop.inspect(request);
+    return { kind: 'dpop', value: jkt, use };
   }
 
   #expectRequired(binding: SenderBinding | undefined): void {
@@ -194,12 +199,11 @@ export class SenderProofs {
 
   #look(
     request: SenderRequest,
-    token: BoundToken,
-    fingerprint: FingerprintClaim,
+    { fingerprint, sessionId, tokenId }: BoundToken,
   ): ReturnType<Fingerprints['check']> {
+    if (fingerprint === undefined) return 'pass';
     const { fingerprints } = this.parts;
     if (fingerprints === null) throw refused('it has a fingerprint, which nobody here can check');
-    const { sessionId, tokenId } = token;
     return fingerprints.check(request, { fingerprint, sessionId, tokenId });
   }
 
@@ -207,19 +211,16 @@ export class SenderProofs {
     request: SenderRequest,
     token: BoundToken,
     bound: { readonly token: string; readonly jkt: string },
-    looks: ReturnType<Fingerprints['check']>,
   ): Promise<SenderAnswer> {
-    // The look first: the proof is used up by its last check.
-    const verdict = answer(await looks);
     const { dpop } = this.parts;
     if (dpop === null) throw refused('it is bound to a key, and proofs of keys are not taken here');
-    try {
-      const { nextNonce } = await dpop.check(request, bound);
-      return nextNonce === undefined ? verdict : { ...verdict, nextNonce };
-    } catch (error) {
-      if (error instanceof TokenError) throw this.#mismatched(token, 'dpop', error.detail);
-      throw error;
-    }
+    const { nextNonce, use } = await dpop.inspect(request, bound).catch((error: unknown) => {
+      throw error instanceof TokenError ? this.#mismatched(token, 'dpop', error.detail) : error;
+    });
+    // Not before: whoever has the token without its key must not be counted for its sender.
+    const verdict = answer(await this.#look(request, token));
+    await use();
+    return nextNonce === undefined ? verdict : { ...verdict, nextNonce };
   }
 
   #mismatched(

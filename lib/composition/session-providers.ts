@@ -31,8 +31,8 @@ export const SESSION_PROVIDERS: readonly Provider[] = [
     ) => {
       const store = carried(storage.sessionStore);
       const replays = carried(storage.replayStore);
-      const { required } = binding;
-      const senders = { fingerprints, cookieKeys, required };
+      const { offered, required } = binding;
+      const senders = { fingerprints, cookieKeys, offered, required };
       const surroundings = { store, replays, tokens, revocations, senders, clock, events };
       return new SessionService(sessions, surroundings);
     },

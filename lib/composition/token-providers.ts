@@ -160,7 +160,7 @@ function isAmong(token: VerifiedToken, filter: LiveFilter): boolean {
   const { issuer, kid, subject, issuedBefore } = filter;
   return (
     (issuer === undefined || token.issuer === issuer) &&
-    (kid === undefined || token.kid === kid) &&
+    (kid === undefined || token.kid === kid || token.encryptionKid === kid) &&
     (subject === undefined || token.subject === subject) &&
     (issuedBefore === undefined || token.issuedAt * 1000 < issuedBefore.getTime())
   );

@@ -40,7 +40,7 @@ export interface SignalOptions {
   readonly userAgent?: number | null;
 
   /**
-   * Its major version. Up by at most 12 counts a quarter, as browsers update by themselves; anything
+   * Its major version. Up by at most 14 counts a quarter, as browsers update by themselves; anything
    * else counts whole, as no browser gets older.
    * @defaultValue `20`
    */

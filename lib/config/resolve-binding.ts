@@ -20,6 +20,8 @@ export interface BindingConfig {
   readonly mtls: MtlsConfig | null;
   /** For `binding.fingerprint` and `binding.address` together. */
   readonly fingerprint: FingerprintConfig | null;
+  /** What sessions can be bound by. */
+  readonly offered: readonly Proof[];
   readonly required: readonly Proof[];
   /** `null` where instances could not share any. */
   readonly secrets: SenderSecrets | null;
@@ -53,7 +55,14 @@ export async function readBinding(
   const fingerprint = readFingerprintBinding(reader, { secrets });
   if (fingerprint !== null) expectCarried(reader, context.storage);
   const mtls = readMtls(reader, context.transport.trustedProxies);
-  const required = readRequired(reader, { dpop, mtls, fingerprint }, context.defaults);
+  const isOffered: Readonly<Record<Proof, boolean>> = {
+    dpop: dpop !== null,
+    mtls: mtls !== null,
+    fingerprint: fingerprint !== null && refusesLooks(fingerprint),
+    cookie: shared !== null,
+  };
+  const offered = Object.freeze(PROOFS.filter((proof) => isOffered[proof]));
+  const required = readRequired(reader, offered, context.defaults);
   const needsSecrets =
     (dpop !== null && dpop.nonces !== null) || fingerprint !== null || required.includes('cookie');
   if (shared === null && needsSecrets) {
@@ -61,7 +70,7 @@ export async function readBinding(
     const fix = 'Give 32 random bytes in base64url, the same everywhere, or keys.encryptionKeys';
     reader.add(SECRETS, problem, fix);
   }
-  return Object.freeze({ dpop, mtls, fingerprint, required, secrets: shared });
+  return Object.freeze({ dpop, mtls, fingerprint, offered, required, secrets: shared });
 }
 
 /** As written, or with all its defaults where the profile offers it. */
@@ -75,6 +84,12 @@ function readOfferedDpop(
   const dpop = readDpop(byProfile, context);
   for (const { path, problem, fix } of byProfile.problems) reader.add(path, problem, fix);
   return dpop;
+}
+
+/** Whether what senders look like keeps anybody out: an address, or a note, does not. */
+function refusesLooks({ weights, thresholds }: FingerprintConfig): boolean {
+  const isAsked = Object.values(weights).some((weight) => weight !== null);
+  return isAsked && (thresholds.stepUp !== null || thresholds.refuse !== null);
 }
 
 /** Which senders differ is counted by all instances together. */
@@ -119,42 +134,36 @@ function known(keys: readonly (Buffer | null)[]): readonly Buffer[] {
 /** A proof that is required and cannot be given would let nobody in. */
 function readRequired(
   reader: OptionReader,
-  {
-    dpop,
-    mtls,
-    fingerprint,
-  }: {
-    readonly dpop: DpopConfig | null;
-    readonly mtls: MtlsConfig | null;
-    readonly fingerprint: FingerprintConfig | null;
-  },
+  offered: readonly Proof[],
   defaults: BindingContext['defaults'],
 ): readonly Proof[] {
   const path = 'binding.required';
-  const isOffered: Readonly<Record<Proof, boolean>> = {
-    dpop: dpop !== null,
-    mtls: mtls !== null,
-    fingerprint: fingerprint !== null,
-    cookie: true,
-  };
   if (reader.get(path) === undefined) {
-    const offered = defaults.required.filter((proof) => isOffered[proof]);
-    if (offered.length === 0 && defaults.required.length > 0) {
+    const required = defaults.required.filter((proof) => offered.includes(proof));
+    if (required.length === 0 && defaults.required.length > 0) {
       const fix = `Offer one of ${defaults.required.join(', ')}, or write the list, [] for none`;
       reader.add(path, 'the profile wants tokens bound, and nothing is there to bind them', fix);
     }
-    return Object.freeze(offered);
+    return Object.freeze(required);
   }
   const required: Proof[] = [];
   const names = reader.names(path);
   for (const [index, name] of names.entries()) {
     const proof = PROOFS.find((candidate) => candidate === name);
     if (proof === undefined) reader.refuse(`${path}.${index}`, `Write one of ${PROOFS.join(', ')}`);
-    else if (isOffered[proof]) required.push(proof);
+    else if (offered.includes(proof) || proof === 'cookie') required.push(proof);
     else {
       const fix = `Write binding.${proof}: {}, or take it out`;
-      reader.add(`${path}.${index}`, `binding.${proof} is not set`, fix);
+      reader.add(`${path}.${index}`, `binding.${proof} is not set, or refuses nobody`, fix);
     }
+  }
+  if (
+    required.length === 1 &&
+    required[0] === 'cookie' &&
+    reader.get('authorization') !== undefined
+  ) {
+    const fix = "Add 'dpop', or leave authorization out";
+    reader.add(path, 'the code flow gives out no sender cookie, so nobody could use it', fix);
   }
   return Object.freeze(required);
 }

@@ -1,6 +1,6 @@
 import { TokenError, type TokenErrorCode } from '../kernel/errors.js';
+import type { JsonObject } from '../kernel/strict-json.js';
 import { isIdentifier } from '../tokens/claims.js';
-import { readCompact, readPayload } from '../tokens/compact.js';
 import type { TokenService } from '../tokens/token.service.js';
 
 /** What has to be known of a token to revoke it. */
@@ -35,7 +35,7 @@ const ONLY_HERE_AND_NOW: ReadonlySet<TokenErrorCode> = new Set<TokenErrorCode>([
  * @throws KeyError, RevocationError while that cannot be said
  */
 export async function readIssuedToken(
-  tokens: Pick<TokenService, 'verify'>,
+  tokens: Pick<TokenService, 'verify' | 'readClaims'>,
   token: string,
 ): Promise<IssuedToken | undefined> {
   try {
@@ -45,13 +45,12 @@ export async function readIssuedToken(
     return { issuer, tokenId, expiresAt, clientId };
   } catch (error) {
     if (!(error instanceof TokenError)) throw error;
-    return ONLY_HERE_AND_NOW.has(error.code) ? readSigned(token) : undefined;
+    return ONLY_HERE_AND_NOW.has(error.code) ? readSigned(tokens.readClaims(token)) : undefined;
   }
 }
 
 /** What a token says whose signature is right and whose claims were not all looked at. */
-function readSigned(token: string): IssuedToken | undefined {
-  const { iss, jti, exp, client_id: clientId } = readPayload(readCompact(token));
+function readSigned({ iss, jti, exp, client_id: clientId }: JsonObject): IssuedToken | undefined {
   if (typeof iss !== 'string' || !isIdentifier(jti)) return undefined;
   if (typeof exp !== 'number' || !Number.isFinite(exp)) return undefined;
   return {

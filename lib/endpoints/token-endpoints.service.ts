@@ -26,7 +26,7 @@ export interface TokenEndpointsConfig {
 
 /** @internal What the endpoints work on. */
 export interface TokenEndpointsSurroundings {
-  readonly tokens: Pick<TokenService, 'verify' | 'check'>;
+  readonly tokens: Pick<TokenService, 'check' | 'readClaims' | 'verify'>;
   readonly revocations: Pick<RevocationService, 'revokeToken' | 'health'>;
   /** @defaultValue none, where the storage carries none */
   readonly sessions?: Pick<SessionService, 'revoke'> | null;

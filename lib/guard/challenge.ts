@@ -99,6 +99,7 @@ export function refusalFor(error: unknown, schemes: Schemes = BEARER): Refusal {
 /** Where tokens are issued, a proof is a part of the request (RFC 9449 §5 and §8). */
 export function issuerRefusalFor(error: ProofError): Refusal {
   if (error.code === 'ERR_PROOF_LIMITED') return TOO_MANY;
+  if (error.code === 'ERR_PROOF_CERTIFICATE') return { ...INVALID_REQUEST, headers: {} };
   return { status: 400, error: proofFault(error), headers: nonceHeader(error) };
 }
 
@@ -126,6 +127,8 @@ function invalidToken(schemes: Schemes): Refusal {
 
 function proofRefusal(error: ProofError, schemes: Schemes): Refusal {
   if (error.code === 'ERR_PROOF_LIMITED') return TOO_MANY;
+  // RFC 8705 §3.
+  if (error.code === 'ERR_PROOF_CERTIFICATE') return invalidToken(schemes);
   const fault = proofFault(error);
   const headers = { ...challenge({ ...schemes, used: 'DPoP' }, fault), ...nonceHeader(error) };
   return { status: 401, error: fault, headers };
@@ -161,7 +164,7 @@ function insufficientAuthentication(
   return { status: 401, error, headers: challenge(schemes, error, details) };
 }
 
-/** RFC 9110 §11.6.1; the scheme that was used first, and the other one if it may be used instead. */
+/** RFC 9110 §11.6.1; the scheme that was used first, and the other one where that could help. */
 function challenge(
   { used, dpopAlgorithms }: Schemes,
   error?: string,
@@ -170,7 +173,9 @@ function challenge(
   const said = error === undefined ? [] : [`error="${error}"`, ...details];
   const algorithms = dpopAlgorithms === null ? [] : [`algs="${dpopAlgorithms}"`];
   if (used === 'DPoP') return wwwAuthenticate(['DPoP', [...said, ...algorithms]]);
-  return dpopAlgorithms === null
+  // Nothing is wrong with the token of who lacks scope, or an authentication.
+  const helps = error === undefined || error === 'invalid_token';
+  return dpopAlgorithms === null || !helps
     ? wwwAuthenticate(['Bearer', said])
     : wwwAuthenticate(['Bearer', said], ['DPoP', algorithms]);
 }

@@ -48,6 +48,15 @@ export class RefusedTokens {
     return error;
   }
 
+  /** Says so when a step refuses. */
+  async checked<T>(step: () => T | Promise<T>): Promise<T> {
+    try {
+      return await step();
+    } catch (error) {
+      throw error instanceof SessionError ? this.rejected(error) : error;
+    }
+  }
+
   /** What speaks against a session ends it. */
   async judged<T>(sessionId: string, judge: () => Promise<T>): Promise<T> {
     try {

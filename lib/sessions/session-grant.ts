@@ -20,8 +20,8 @@ export interface SessionGrant {
   /** What its first token said. */
   readonly standing: StandingClaims;
   readonly carrier: Carrier;
-  /** Its sender has to bring the cookie that goes with its refresh token. */
-  readonly sender?: 'cookie';
+  /** What its sender has to prove. Which key or certificate it is knows the store. */
+  readonly binding?: SessionBinding['kind'];
   /** What its sender looked like the last time. */
   readonly fingerprint?: FingerprintClaim;
 }

@@ -1,5 +1,5 @@
 import type { Confirmation, Proof } from '../binding/confirmation.js';
-import { type FingerprintClaim, tellsLooks } from '../binding/fingerprint/fingerprint-claim.js';
+import { tellsLooks } from '../binding/fingerprint/fingerprint-claim.js';
 import type { Fingerprints } from '../binding/fingerprint/fingerprints.js';
 import { senderCookieDigest, senderCookieFor } from '../binding/sender-cookie.js';
 import type { SenderKey } from '../binding/sender-secrets.js';
@@ -15,12 +15,17 @@ export interface SessionSenderParts {
   readonly fingerprints: Pick<Fingerprints, 'claimOf' | 'compare'> | null;
   /** The first makes sender cookies, all check them. */
   readonly cookieKeys: readonly SenderKey[] | null;
+  /** What this service checks. */
+  readonly offered: readonly Proof[];
   /** At least one of these binds every session; none has to if it is empty. */
   readonly required: readonly Proof[];
 }
 
 /** What is kept of the sender with what its session was granted. */
-export type GrantedSender = Pick<SessionGrant, 'sender' | 'fingerprint'>;
+export type GrantedSender = Pick<SessionGrant, 'binding' | 'fingerprint'>;
+
+/** What a refresh proves. */
+type ProvenBinding = SessionRefresh['binding'];
 
 /**
  * Whose a session is, besides who has its tokens: what new access tokens say of the sender, and whether
@@ -34,19 +39,40 @@ export class SessionSenders {
    * @throws TypeError for a binding that its tokens could not be used with, or none where one is required
    */
   begin({ binding, carrier, fingerprint }: SessionStart): GrantedSender {
+    const { offered, fingerprints } = this.parts;
     if (binding !== undefined && binding.kind !== 'mtls' && carrier === 'cookie') {
       // No script sees a token in a cookie, so none could make the proof that goes with it.
       throw new TypeError(`A session in cookies cannot be bound by ${binding.kind}.`);
     }
-    if (binding?.kind === 'cookie' && this.parts.cookieKeys === null) {
-      throw new TypeError('A sender cookie needs binding.secrets.');
+    if (binding !== undefined && !offered.includes(binding.kind)) {
+      const missing = binding.kind === 'cookie' ? 'binding.secrets' : `binding.${binding.kind}`;
+      throw new TypeError(`A session cannot be bound by ${binding.kind}: ${missing} is not set.`);
     }
-    const look = fingerprint && this.parts.fingerprints?.claimOf(fingerprint);
-    this.#expectRequired(binding, look);
-    return {
-      ...(binding?.kind === 'cookie' ? { sender: 'cookie' as const } : {}),
+    const look = fingerprint && fingerprints?.claimOf(fingerprint);
+    const sender = {
+      ...(binding === undefined ? {} : { binding: binding.kind }),
       ...(look === undefined ? {} : { fingerprint: look }),
     };
+    if (!this.#isBoundEnough(sender)) {
+      const names = this.parts.required.join(' or ');
+      throw new TypeError(`A session has to be bound by ${names} (binding.required).`);
+    }
+    return sender;
+  }
+
+  /**
+   * What a refresh proves of what the session asks for; which key it is, is for the store to judge.
+   * @throws SessionError `ERR_SESSION_SENDER` if nobody here can check what it is bound by, or if it was
+   * not bound to a key and is to be now
+   */
+  provenBy({ binding: kind }: GrantedSender, given: ProvenBinding): ProvenBinding {
+    if (kind === 'dpop' || kind === 'mtls') {
+      if (this.parts.offered.includes(kind)) return given;
+      throw another('it is bound by what is not checked here');
+    }
+    // A client would take its tokens for bound.
+    if (given?.kind === 'dpop') throw another('it began without a key');
+    return undefined;
   }
 
   /**
@@ -56,57 +82,68 @@ export class SessionSenders {
    */
   async goOn(
     token: RefreshToken,
-    { sender, fingerprint: baseline }: GrantedSender,
+    { binding, fingerprint: baseline }: GrantedSender,
     refresh: SessionRefresh,
   ): Promise<GrantedSender> {
-    const kept = sender === undefined ? {} : { sender };
-    if (sender === 'cookie') this.#expectCookie(token, refresh.senderCookie);
     const { fingerprints } = this.parts;
-    if (fingerprints === null) return kept;
     const { fingerprint: signals } = refresh;
-    if (baseline !== undefined) {
+    if (baseline !== undefined && fingerprints !== null) {
       const sessionId = token.key.id;
       const verdict = signals && (await fingerprints.compare(signals, baseline, { sessionId }));
       if (verdict !== 'pass') throw another('it looks like another sender, or nobody looked');
     }
-    return signals === undefined ? kept : { ...kept, fingerprint: fingerprints.claimOf(signals) };
+    const look = signals && fingerprints?.claimOf(signals);
+    const sender = {
+      ...(binding === undefined ? {} : { binding }),
+      ...(look === undefined ? {} : { fingerprint: look }),
+    };
+    if (!this.#isBoundEnough(sender)) throw another('it is bound to nothing that is required');
+    return sender;
+  }
+
+  /**
+   * Whether the cookie of a session bound by one goes with one of these refresh tokens: the one that is
+   * presented, or the one it was exchanged for, whose cookie a browser may have got without its token.
+   * @throws SessionError `ERR_SESSION_SENDER`
+   */
+  expectCookie(
+    { binding }: GrantedSender,
+    sent: string | undefined,
+    ...tokens: RefreshToken[]
+  ): void {
+    if (binding !== 'cookie') return;
+    const { cookieKeys } = this.parts;
+    const isOurs = (key: SenderKey): boolean =>
+      sent !== undefined &&
+      tokens.some(({ secret }) => secretsEqual(senderCookieFor(key, secret), sent));
+    if (cookieKeys?.some(isOurs) !== true) throw another('the sender cookie is missing or another');
   }
 
   /** What an access token says of its sender. */
   claimsOf(
-    binding: SessionBinding | undefined,
-    { sender, fingerprint }: GrantedSender,
+    proven: SessionBinding | undefined,
+    { binding, fingerprint }: GrantedSender,
     token: RefreshToken,
   ): Pick<OwnClaims, 'cnf' | 'fingerprint'> {
-    const cookie = sender === 'cookie' ? this.cookieOf(token) : undefined;
-    const cnf = cookie === undefined ? confirmationOf(binding) : cookieConfirmation(cookie);
+    const cookie = this.cookieOf(binding, token);
+    const cnf = cookie === undefined ? confirmationOf(proven) : cookieConfirmation(cookie);
     return {
       ...(cnf === undefined ? {} : { cnf }),
       ...(fingerprint === undefined ? {} : { fingerprint }),
     };
   }
 
-  /** The value of the sender cookie that goes with a refresh token. */
-  cookieOf({ secret }: RefreshToken): string | undefined {
+  /** The value of the cookie that goes with a refresh token, if the session is bound by one. */
+  cookieOf(binding: GrantedSender['binding'], { secret }: RefreshToken): string | undefined {
     const key = this.parts.cookieKeys?.[0];
-    return key && senderCookieFor(key, secret);
+    return binding === 'cookie' && key !== undefined ? senderCookieFor(key, secret) : undefined;
   }
 
-  #expectCookie({ secret }: RefreshToken, sent: string | undefined): void {
-    const { cookieKeys } = this.parts;
-    const isOurs = (key: SenderKey): boolean =>
-      sent !== undefined && secretsEqual(senderCookieFor(key, secret), sent);
-    if (cookieKeys?.some(isOurs) !== true) throw another('the sender cookie is missing or another');
-  }
-
-  #expectRequired(binding: SessionBinding | undefined, look: FingerprintClaim | undefined): void {
+  #isBoundEnough({ binding, fingerprint }: GrantedSender): boolean {
     const { required } = this.parts;
-    if (required.length === 0) return;
-    const isBound = binding !== undefined && required.includes(binding.kind);
-    if (isBound || (look && tellsLooks(look) && required.includes('fingerprint'))) return;
-    throw new TypeError(
-      `A session has to be bound by ${required.join(' or ')} (binding.required).`,
-    );
+    const isBound = binding !== undefined && required.includes(binding);
+    const isKnown = fingerprint !== undefined && tellsLooks(fingerprint);
+    return required.length === 0 || isBound || (isKnown && required.includes('fingerprint'));
   }
 }
 

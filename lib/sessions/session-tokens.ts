@@ -6,9 +6,11 @@ import type { PreparedToken, PrepareOptions } from '../tokens/token-signer.js';
 import type { StandingClaims } from '../tokens/token-standing.js';
 import type { TokenService } from '../tokens/token.service.js';
 import { csrfTokenOf, type RefreshToken } from './refresh-token.js';
-import type { Carrier, SessionBinding } from './session.js';
+import type { Carrier, SessionBinding, TokenPair } from './session.js';
+import type { SessionGrant } from './session-grant.js';
 import { expectCookieRoom } from './session-input.js';
 import type { GrantedSender, SessionSenders } from './session-sender.js';
+import { tokenPair } from './token-pair.js';
 
 /** What an access token of a session is made of, besides its claims. */
 export interface TokenMaking extends Pick<PrepareOptions, 'claimsFrom'> {
@@ -49,5 +51,16 @@ export class SessionTokens {
     const prepared = await this.tokens.prepare(claims, own, { ...ttl, claimsFrom });
     if (carrier === 'cookie') expectCookieRoom(prepared.signed.token);
     return prepared;
+  }
+
+  /** @param lasts milliseconds until the refresh token expires unless it is used */
+  pair(
+    token: RefreshToken,
+    { carrier, binding }: SessionGrant,
+    prepared: PreparedToken,
+    lasts: number,
+  ): TokenPair {
+    const senderCookie = this.senders.cookieOf(binding, token);
+    return tokenPair(token, prepared, { carrier, senderCookie, lasts });
   }
 }

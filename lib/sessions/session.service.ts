@@ -4,16 +4,13 @@ import { prefixOf } from '../binding/client-address.js';
 import type { ReplayStore } from '../binding/replay-store.js';
 import type { SecurityEvents } from '../events/security-events.js';
 import type { Clock } from '../kernel/clock.js';
-import { SessionError, StoreError } from '../kernel/errors.js';
+import { SessionError } from '../kernel/errors.js';
 import type { RevocationService } from '../revocation/revocation.service.js';
 import type { PreparedToken } from '../tokens/token-signer.js';
-import type { SessionFacts } from '../tokens/token-standing.js';
 import type { TokenService } from '../tokens/token.service.js';
-import { claimsToStart, type EntitlementsOf, narrowed, renewed } from './entitlements.js';
-import { learnRevocations } from './known-revocations.js';
+import { type EntitlementsOf, narrowed, renewed } from './entitlements.js';
 import type { PromisedSession } from './promised-session.js';
 import {
-  newRefreshToken,
   presented,
   readRefreshToken,
   type RefreshToken,
@@ -28,25 +25,17 @@ import {
   type SessionRefresh,
   type SessionReuse,
   type SessionStart,
-  START_MEMBERS,
   type TokenPair,
 } from './session.js';
-import {
-  factsOf,
-  grantOf,
-  openGrant,
-  renewData,
-  sealData,
-  type SessionGrant,
-} from './session-grant.js';
+import { factsOf, openGrant, renewData, type SessionGrant } from './session-grant.js';
 import { describeSessions } from './session-info.js';
-import { bindingDigest, expectMembers, readCarrier, readDevice, shorter } from './session-input.js';
+import { bindingDigest, expectMembers, readDevice } from './session-input.js';
 import { sessionOwner } from './session-owner.js';
 import type { SessionSeals } from './session-seals.js';
-import type { RotationVerdict, SessionKey, SessionRecord, SessionStore } from './session-store.js';
+import type { RotationVerdict, SessionRecord, SessionStore } from './session-store.js';
 import { SessionSenders, type SessionSenderParts } from './session-sender.js';
 import { SessionTokens } from './session-tokens.js';
-import { tokenPair } from './token-pair.js';
+import { SessionStarts, useProof } from './session-starts.js';
 
 /** The part of the configuration that sessions need. Lengths in milliseconds. */
 export interface SessionsConfig {
@@ -81,8 +70,10 @@ export interface SessionsSurroundings {
   readonly events: SecurityEvents;
 }
 
-/** Milliseconds: what was revoked since a start began is remembered for far longer. */
-const START_WITHIN = 60_000;
+/** What a refresh proves of what its session asks for. */
+interface ProvenRefresh {
+  readonly binding: SessionRefresh['binding'];
+}
 
 /**
  * Sessions: one login on one device each, carried on by refresh tokens of which every one is good
@@ -130,50 +121,15 @@ export class SessionService {
     start: SessionStart,
     promised: Partial<PromisedSession>,
   ): Promise<TokenPair> {
-    expectMembers(start, START_MEMBERS);
-    const store = this.#store();
-    const { tokens, clock, events } = this.#surroundings;
-    const { issuer } = this.#config;
-    const beganAt = clock.now();
-    const { binding } = start;
-    const carrier = readCarrier(start.carrier);
-    const clientId = this.#clientId(start.clientId);
-    const idleFor = shorter('idleFor', start.idleFor, this.#config.idleFor);
-    const absoluteFor = shorter('absoluteFor', start.absoluteFor, this.#config.absoluteFor);
-    const { token = newRefreshToken(issuer, subject), startedAt = clock.now() } = promised;
-    const claims = claimsToStart(subject, start, { sessionId: token.key.id, clientId, startedAt });
-    const label = {
-      device: readDevice(start.device),
-      addressPrefix: prefixOf(start.address ?? ''),
-      binding: binding?.kind,
-      carrier,
-    };
-    const sender = this.#senders.begin(start);
-    // All of it: a session of an era that has ended would be refused below.
-    await learnRevocations(this.#surroundings.revocations);
-    const standing = promised.standing ?? (await tokens.standingFor(subject));
-    const endsAt = startedAt + Math.min(absoluteFor, idleFor);
-    const making = { standing, token, carrier, binding, sender, endsAt };
-    const prepared = await this.#prepare(claims, making);
-    const grant = grantOf(prepared.signed.claims, { standing, carrier, ...sender });
-    const data = sealData(this.#config.seals, token, { label, grant });
-    const { lineage, secret } = presented(token, clientId, null);
-    const proof = bindingDigest(binding);
-    const kept = { key: token.key, lineage, secret, binding: proof, data };
-    const limits = { idleFor, absoluteFor, atMost: this.#config.perSubject };
-    await promised.claim?.();
-    const ended = await store.create({ ...kept, ...limits });
-    if (ended === null) {
-      throw new StoreError('ERR_STORE_UNAVAILABLE', 'The session could not be stored.');
-    }
-    const sessionId = token.key.id;
-    await this.#unlessFailed(token.key, async () => {
-      await this.#revokeEnded(ended);
-      await this.#confirm({ subject, sessionId, startedAt, standing }, beganAt);
+    const { senders: _, replays: __, ...parts } = this.#surroundings;
+    const starts = new SessionStarts(this.#config, {
+      ...parts,
+      store: this.#store(),
+      senders: this.#senders,
+      sessionTokens: this.#tokens,
+      refused: this.#refused,
     });
-    events.emit({ type: 'session.started', at: this.#now(), sessionId, carrier });
-    prepared.announce();
-    return this.#pair(token, grant, prepared, Math.min(idleFor, absoluteFor));
+    return starts.begin(subject, start, promised);
   }
 
   /**
@@ -190,35 +146,40 @@ export class SessionService {
         new SessionError('ERR_SESSION_MALFORMED', 'it is no refresh token'),
       );
     }
-    const shown = presented(
-      token,
-      this.#clientId(refresh.clientId),
-      bindingDigest(refresh.binding),
-    );
-    const found = await store.find(shown);
+    const clientId = this.#clientId(refresh.clientId);
+    const given = presented(token, clientId, bindingDigest(refresh.binding));
+    const found = await store.find(given);
     if (found === null || found.shown === 'other') {
-      return this.#refused.refuseAtOnce(store, token, { presented: shown, found });
+      return this.#refused.refuseAtOnce(store, token, { presented: given, found });
     }
     const { session, at: askedAt } = found;
-    const grant = await this.#checked(() => openGrant(this.#config.seals, token, session));
+    const grant = await this.#refused.checked(() => openGrant(this.#config.seals, token, session));
     if ((refresh.carrier ?? grant.carrier) !== grant.carrier) {
       const detail = 'it travels in the other way';
       throw this.#refused.rejected(new SessionError('ERR_SESSION_UNKNOWN', detail));
     }
     const next = successorOf(token);
     // Nothing is used up by another sender, nor is the session over: looks deceive.
-    const sender = await this.#checked(() => this.#senders.goOn(token, grant, refresh));
-    const renewal = await this.#renewal({ ...grant, ...sender }, session, refresh);
+    const [binding, sender] = await this.#refused.checked(async () => {
+      // Of a former token only the answer tells which cookies go with it.
+      if (found.shown === 'current') this.#senders.expectCookie(grant, refresh.senderCookie, token);
+      const proven = this.#senders.provenBy(grant, refresh.binding);
+      return [proven, await this.#senders.goOn(token, grant, refresh)] as const;
+    });
+    const { claims, standing, carrier } = grant;
+    const goesOn = { claims, standing, carrier, ...sender };
+    const renewal = await this.#renewal(goesOn, session, { ...refresh, binding });
     const prepared = await renewal(next);
     const device = readDevice(refresh.device);
     const prefix = prefixOf(refresh.address ?? '');
+    await useProof(binding);
     const verdict = await store.rotate({
-      presented: shown,
+      presented: presented(token, clientId, bindingDigest(binding)),
       next: {
         secret: secretDigest(next),
         sealed: sealSuccessor(token, next),
         data: renewData(this.#config.seals, token, session, {
-          grant: { ...grant, ...sender },
+          grant: goesOn,
           ...(device === undefined ? {} : { device }),
           ...(prefix === undefined ? {} : { addressPrefix: prefix }),
         }),
@@ -228,12 +189,15 @@ export class SessionService {
     });
     switch (verdict.verdict) {
       case 'rotated':
-        return this.#succeed(next, grant, prepared, verdict);
+        return this.#succeed(next, goesOn, prepared, verdict);
       case 'repeated': {
         const same = openSuccessor(token, verdict.sealed);
+        await this.#refused.checked(() =>
+          this.#senders.expectCookie(grant, refresh.senderCookie, token, same),
+        );
         // The cookie goes with the one successor, and so does what the access token says of it.
-        const again = sender.sender === undefined ? prepared : await renewal(same);
-        return this.#succeed(same, grant, again, verdict);
+        const again = sender.binding === 'cookie' ? await renewal(same) : prepared;
+        return this.#succeed(same, goesOn, again, verdict);
       }
       default:
         return this.#refused.refuse(token, verdict, grant);
@@ -284,7 +248,7 @@ export class SessionService {
   async #renewal(
     grant: SessionGrant,
     session: SessionRecord,
-    { scope, binding }: SessionRefresh,
+    { scope, binding }: Pick<SessionRefresh, 'scope'> & ProvenRefresh,
   ): Promise<(token: RefreshToken) => Promise<PreparedToken>> {
     const { tokens, clock } = this.#surroundings;
     const facts = factsOf(grant, session);
@@ -292,61 +256,20 @@ export class SessionService {
     const claims = await this.#refused.judged(facts.sessionId, () =>
       renewed(grant.claims, this.#config.entitlements, this.#now()),
     );
-    const asked = await this.#checked(() => narrowed(claims, scope));
+    const asked = await this.#refused.checked(() => narrowed(claims, scope));
     const { carrier } = grant;
     return (token) =>
-      this.#prepare(asked, {
-        claimsFrom: this.#config.entitlements === null ? 'grant' : 'caller',
-        standing,
-        token,
-        carrier,
-        binding,
-        sender: grant,
-        endsAt: Math.min(session.absoluteExpiresAt, clock.now() + session.idleFor),
-      });
-  }
-
-  /** Says so when a step refuses. */
-  async #checked<T>(step: () => T | Promise<T>): Promise<T> {
-    try {
-      return await step();
-    } catch (error) {
-      throw error instanceof SessionError ? this.#refused.rejected(error) : error;
-    }
-  }
-
-  /** The oldest sessions of a subject make room for a new one, and so do their access tokens. */
-  async #revokeEnded(ended: readonly string[]): Promise<void> {
-    const at = this.#now();
-    for (const sessionId of ended) {
-      this.#surroundings.events.emit({ type: 'session.ended', at, sessionId });
-    }
-    for (const sessionId of ended) await this.end(sessionId);
-  }
-
-  /**
-   * What was revoked while it was stored did not find it there. It has to be known here now: by the
-   * first refresh it can be forgotten.
-   */
-  async #confirm(facts: SessionFacts, beganAt: number): Promise<void> {
-    const { clock, revocations, tokens } = this.#surroundings;
-    if (clock.now() - beganAt > START_WITHIN) {
-      throw new StoreError('ERR_STORE_UNAVAILABLE', 'It took too long to start the session.');
-    }
-    await learnRevocations(revocations);
-    await this.#refused.judged(facts.sessionId, () => tokens.standingOf(facts));
-  }
-
-  /** A session whose start fails is gone: nobody gets its tokens. */
-  async #unlessFailed(key: SessionKey, finish: () => Promise<void>): Promise<void> {
-    try {
-      await finish();
-    } catch (error) {
-      const { store } = this.#surroundings;
-      // If it cannot be ended either, it ends by not being used.
-      await store?.end(key).catch(() => {});
-      throw error;
-    }
+      this.#refused.checked(() =>
+        this.#tokens.prepare(asked, {
+          claimsFrom: this.#config.entitlements === null ? 'grant' : 'caller',
+          standing,
+          token,
+          carrier,
+          binding,
+          sender: grant,
+          endsAt: Math.min(session.absoluteExpiresAt, clock.now() + session.idleFor),
+        }),
+      );
   }
 
   #succeed(
@@ -366,21 +289,7 @@ export class SessionService {
     prepared.announce();
     // From now: who repeats a refresh does so some seconds after it.
     const lasts = Math.min(lastUsedAt + idleFor, absoluteExpiresAt) - at.getTime();
-    return this.#pair(token, grant, prepared, lasts);
-  }
-
-  #prepare(...making: Parameters<SessionTokens['prepare']>): Promise<PreparedToken> {
-    return this.#checked(() => this.#tokens.prepare(...making));
-  }
-
-  #pair(
-    token: RefreshToken,
-    { carrier, sender }: SessionGrant,
-    prepared: PreparedToken,
-    lasts: number,
-  ): TokenPair {
-    const senderCookie = sender === 'cookie' ? this.#senders.cookieOf(token) : undefined;
-    return tokenPair(token, prepared, { carrier, senderCookie, lasts });
+    return this.#tokens.pair(token, grant, prepared, lasts);
   }
 
   #clientId(given: string | undefined): string | undefined {

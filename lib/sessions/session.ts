@@ -13,6 +13,8 @@ export type SessionBinding =
       readonly kind: 'dpop' | 'mtls';
       /** The thumbprint, as `SenderProofs.prove` answers it; only a digest is kept. */
       readonly value: string;
+      /** What uses the proof up, as `SenderProofs.prove` answers it. */
+      readonly use?: () => Promise<void>;
     }
   | { readonly kind: 'cookie' };
 

@@ -71,18 +71,25 @@ export class FactorChecks {
   async verify(ask: FactorAsk): Promise<FactorVerdict> {
     const { attempts } = this.parts;
     if (!isCode(ask.code)) return REFUSED;
-    const key = `factor-attempts:${this.#digest(ask.subject)}`;
-    const known = await attempts.read(key);
+    const digest = this.#digest(ask.subject);
+    const [key, unansweredKey] = [`factor-attempts:${digest}`, `factor-unanswered:${digest}`];
+    const [known, unjudged] = await Promise.all([attempts.read(key), attempts.read(unansweredKey)]);
     // Who asks too early is not counted, or an impatient user would wait for ever.
-    const early = tooEarly({ ...known, count: known.count + 1 });
+    const early = tooEarly({ ...known, count: known.count + 1 - unjudged.count });
     if (early !== undefined) return early;
     // The count decides, and not what was read before: of many at once each gets another number.
-    const late = tooEarly(await attempts.record({ key, window: FORGET_AFTER, runsFrom: 'last' }));
+    const window = { window: FORGET_AFTER, runsFrom: 'last' } as const;
+    const counted = await attempts.record({ key, ...window });
+    const late = tooEarly({ ...counted, count: counted.count - unjudged.count });
     if (late !== undefined) return late;
-    const proven = await this.#ask(ask);
+    const proven = await this.#ask(ask).catch(async (error: unknown) => {
+      // Nobody learns anything from a code that was not judged: an outage must lock nobody out.
+      await attempts.record({ key: unansweredKey, ...window }).catch(() => {});
+      throw error;
+    });
     if (proven === null || !(await this.#isFirstUse(ask.subject, proven))) return REFUSED;
     // What stays counted slows the next one down, no more.
-    await attempts.clear(key).catch(() => {});
+    await Promise.all([attempts.clear(key), attempts.clear(unansweredKey)]).catch(() => {});
     return { outcome: 'verified', amr: proven.amr, acr: proven.acr };
   }
 

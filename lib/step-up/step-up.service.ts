@@ -35,7 +35,7 @@ export interface StepUpSurroundings {
   readonly replays: ReplayStore | null;
   readonly attempts: AttemptCounter | null;
   readonly tokens: Pick<TokenService, 'sign' | 'verify' | 'assertStands'>;
-  readonly sessions: Pick<SessionService, 'start' | 'end'>;
+  readonly sessions: Pick<SessionService, 'begin' | 'end'>;
   readonly revocations: Pick<RevocationService, 'catchUp' | 'revokeToken'>;
   readonly clock: Clock;
   readonly events: SecurityEvents;
@@ -104,7 +104,9 @@ export class StepUpService extends ActionConfirmations {
     this.#expectOwn(token);
     const succession = successionOf(token, start);
     tokens.assertStands(token);
-    const pair = await sessions.start(token.subject, succession);
+    const { sessionId: replaces } = token;
+    const promised = replaces === undefined ? {} : { replaces };
+    const pair = await sessions.begin(token.subject, succession, promised);
     try {
       // Whoever ended the old session meanwhile, on whatever instance, did not want it to go on.
       await learnRevocations(revocations);

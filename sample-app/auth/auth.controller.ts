@@ -12,6 +12,7 @@ import {
 import {
   type CookieAnswer,
   CurrentToken,
+  DuringStepUp,
   type HttpRequest,
   Public,
   RevocationService,
@@ -99,6 +100,7 @@ export class AuthController {
   }
 
   /** When it is answered, no token of the session is accepted here; elsewhere within a second. */
+  @DuringStepUp()
   @Post('logout')
   @HttpCode(204)
   async logout(

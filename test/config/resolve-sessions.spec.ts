@@ -161,7 +161,7 @@ describe('a storage that carries no sessions', () => {
     expect((await read(undefined, storage)).problems).toEqual([]);
     const { config, tokens, revocations, clock } = await withoutSessions();
     const events = new SecurityEvents();
-    const senders = { fingerprints: null, cookieKeys: null, required: [] };
+    const senders = { fingerprints: null, cookieKeys: null, offered: [], required: [] };
     const none = { store: null, replays: null, senders };
     const surroundings = { ...none, tokens, revocations, clock, events };
     const sessions = new SessionService(config, surroundings);

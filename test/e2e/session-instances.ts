@@ -31,6 +31,8 @@ export function sessionSetting(
     redis: { deadline: '10s' },
     silent: SILENT,
     options: {
+      // So that sessions can be bound.
+      binding: { dpop: { nonce: null } },
       keys: { encryptionKeys: newEncryptionKey() },
       outage: { maxLag: '1m' },
       ...options,

@@ -105,7 +105,10 @@ export function verifierThatThrows(error: Error): TokenEndpointsSurroundings['to
   const refuse = async (): Promise<never> => {
     throw error;
   };
-  return { verify: refuse, check: refuse };
+  const readClaims = (): never => {
+    throw error;
+  };
+  return { verify: refuse, check: refuse, readClaims };
 }
 
 /** Clients as the options register them. */

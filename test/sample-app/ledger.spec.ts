@@ -104,7 +104,7 @@ describe.each(ADAPTERS)('the sample app on %s', (adapter) => {
         attempts.map((body) => send(ledger.url, '/auth/login', { method: 'POST', body })),
       );
       expect(answers[0]).toMatchObject({ status: 401, body: '{"error":"invalid_grant"}' });
-      expect(answers[0]?.headers['www-authenticate']).toBe('Bearer');
+      expect(answers[0]?.headers['www-authenticate']).toMatch(/^Bearer, DPoP algs=/);
       expect(visible(answers[1] as Answer)).toEqual(visible(answers[0] as Answer));
       expect(visible(answers[2] as Answer)).toEqual(visible(answers[0] as Answer));
 
@@ -215,7 +215,9 @@ describe.each(ADAPTERS)('the sample app on %s', (adapter) => {
   ])('%s %s refuses a request without a token (RFC 6750 §3.1)', async (method, path) => {
     const answer = await send(ledger.url, path, { method });
     expect(answer).toMatchObject({ status: 401, body: '{"error":"unauthorized"}' });
-    expect(answer.headers['www-authenticate']).toBe('Bearer');
+    expect(answer.headers['www-authenticate']).toBe(
+      'Bearer, DPoP algs="ES256 Ed25519 EdDSA PS256 RS256"',
+    );
   });
 
   it('logs a refusal under the id of its answer, with the code of the failed check', async () => {

@@ -1,7 +1,9 @@
 import { hash } from 'node:crypto';
 
 import type { SessionRefresh } from '../../lib/sessions/session.js';
-import { closeRooms, openRoom, type SessionRoom } from './session-room.js';
+import { memoryStorage } from '../../lib/storage/memory/memory-storage.js';
+import { newPrivateJwk } from '../support/token-mother.js';
+import { AWAY, closeRooms, openRoom, type SessionRoom } from './session-room.js';
 
 type Proven = NonNullable<SessionRefresh['binding']>;
 
@@ -26,14 +28,13 @@ describe('S012 bound refresh token', () => {
     expect(await room.refreshed(r2, { binding: KEY })).toBe('accepted');
   });
 
-  it.each<[what: string, began: Proven | undefined, sent: Proven | undefined]>([
+  it.each<[what: string, began: Proven, sent: Proven | undefined]>([
     ['with another DPoP key', KEY, { ...KEY, value: thumbprintOf('the thief') }],
     ['without proof', KEY, undefined],
-    ['starting DPoP at renewal', undefined, KEY],
     ['with the same value of another kind', KEY, { ...KEY, kind: 'mtls' }],
     ['ending mTLS at renewal', { ...KEY, kind: 'mtls' }, undefined],
   ])('%s ends the session, in whatever state its token is', async (_what, began, sent) => {
-    const own = began === undefined ? {} : { binding: began };
+    const own = { binding: began };
     const other = sent === undefined ? {} : { binding: sent };
     for (const state of ['current', 'predecessor'] as const) {
       const r1 = await room.start(own);
@@ -43,6 +44,57 @@ describe('S012 bound refresh token', () => {
       expect(await room.verdict(r2)).toBe('ERR_TOKEN_REVOKED');
     }
     expect(room.said('refresh.reused').map(({ misuse }) => misuse)).toEqual(['binding', 'binding']);
+  });
+
+  it('starting DPoP at renewal gets nothing, and harms nothing', async () => {
+    const r1 = await room.start();
+    const r2 = await room.refresh(r1);
+    for (const pair of [r1, r2]) {
+      expect(await room.refreshed(pair, { binding: KEY })).toBe('ERR_SESSION_SENDER');
+    }
+    expect(room.said('refresh.reused')).toEqual([]);
+    expect(await room.refreshed(r2)).toBe('accepted');
+  });
+
+  it('goes on without a certificate that was not asked for', async () => {
+    const pair = await room.start();
+    const next = await room.refresh(pair, { binding: { ...KEY, kind: 'mtls' } });
+    const { confirmation } = await room.tokens.verify(next.accessToken);
+    expect(confirmation).toBeUndefined();
+  });
+
+  it.each(['dpop', 'mtls'] as const)(
+    'is left alone where nobody checks %s any more',
+    async (kind) => {
+      const storage = memoryStorage({ clock: room.clock });
+      const keys = { signingKey: await newPrivateJwk() };
+      const [before, after] = [
+        await openRoom({ storage, keys }, room.clock),
+        await openRoom({ storage, keys, binding: {} }, room.clock),
+      ];
+      const binding = { ...KEY, kind };
+      const pair = await before.start({ binding });
+      expect(await after.refreshed(pair, { binding })).toBe('ERR_SESSION_SENDER');
+      expect(await after.refreshed(pair)).toBe('ERR_SESSION_SENDER');
+      expect(after.said('refresh.reused')).toEqual([]);
+      expect(await before.refreshed(pair, { binding })).toBe('accepted');
+      await expect(after.start({ binding })).rejects.toThrow(TypeError);
+    },
+  );
+
+  it('uses its proof up only when there is nothing left to refuse', async () => {
+    const used: string[] = [];
+    const binding = { ...KEY, use: async () => void used.push('proof') };
+    const pair = await room.start({ binding });
+    expect(used).toHaveLength(1);
+    const unknown = { ...pair, refreshToken: `${pair.refreshToken.slice(0, -4)}AAAA` };
+    await room.refreshed(unknown, { binding });
+    await room.refreshed(pair, { binding, scope: 'more' });
+    expect(used).toHaveLength(1);
+    const failing = { ...KEY, use: () => Promise.reject(AWAY) };
+    expect(await room.refreshed(pair, { binding: failing })).toBe('ERR_STORE_UNAVAILABLE');
+    expect(await room.refreshed(pair, { binding })).toBe('accepted');
+    expect(used).toHaveLength(2);
   });
 
   it.each<[what: string, binding: unknown]>([

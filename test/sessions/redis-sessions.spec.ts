@@ -112,9 +112,11 @@ describeWithRedis('sessions in Redis', () => {
 
   it('a theft whose first verdict is lost is told by one of those that hear of it later', async () => {
     const [a, b] = await open();
-    const r1 = await a.start();
+    const certificateOf = (whose: string) =>
+      ({ binding: { kind: 'mtls', value: `${whose.repeat(42)}A` } }) as const;
+    const r1 = await a.start(certificateOf('O'));
     a.store.once('after', 'rotate', () => Promise.reject(AWAY));
-    const stolen = { binding: { kind: 'dpop', value: `${'T'.repeat(42)}A` } } as const;
+    const stolen = certificateOf('T');
     expect(await a.refreshed(r1, stolen)).toBe('ERR_STORE_UNAVAILABLE');
     const answers = await atOnce(50, (index) => (index % 2 ? a : b).refreshed(r1));
     expect(tally(answers)).toEqual({ ERR_SESSION_ENDED: 50 });

@@ -125,13 +125,15 @@ describe('an alarm that could get lost', () => {
     const onReuse = (reuse: SessionReuse): void => void told.push(reuse);
     const { keyStore } = memoryStorage();
     const shared = { ...storage, keyStore, replayStore };
-    return openRoom({ storage: shared, sessions: { onReuse } }, room.clock);
+    const sessions = { onReuse };
+    return openRoom({ storage: shared, sessions, binding: { mtls: {} } }, room.clock);
   }
 
-  const binding = { kind: 'dpop', value: `${'T'.repeat(42)}A` } as const;
+  const own = { binding: { kind: 'mtls', value: `${'O'.repeat(42)}A` } } as const;
+  const binding = { kind: 'mtls', value: `${'T'.repeat(42)}A` } as const;
 
   it('with the answer of the store is raised by the next use of any token, as what it was', async () => {
-    const pair = await room.start({ device: 'Firefox on Linux' });
+    const pair = await room.start({ ...own, device: 'Firefox on Linux' });
     room.store.once('after', 'rotate', () => Promise.reject(AWAY));
     expect(await room.refreshed(pair, { binding })).toBe('ERR_STORE_UNAVAILABLE');
     expect(told).toEqual([]);
@@ -147,7 +149,7 @@ describe('an alarm that could get lost', () => {
   it('with the instance that got the verdict is raised by another', async () => {
     const storage = memoryStorage({ clock: room.clock });
     const [dying, living] = [await instanceOn(storage), await instanceOn(storage)];
-    const pair = await dying.start();
+    const pair = await dying.start(own);
     const isJudged = new Promise<void>((resolve) => {
       dying.store.once('after', 'rotate', () => {
         resolve();
@@ -165,7 +167,7 @@ describe('an alarm that could get lost', () => {
     const storage = memoryStorage({ clock: room.clock });
     const claimOnce = jest.fn<Promise<boolean>, []>().mockRejectedValue(AWAY);
     const one = await instanceOn(storage, { claimOnce });
-    const pair = await one.start();
+    const pair = await one.start(own);
     expect(await one.refreshed(pair, { binding })).toBe('ERR_SESSION_REUSED');
     expect(await one.refreshed(pair)).toBe('ERR_SESSION_ENDED');
     expect(told).toHaveLength(1);
@@ -175,14 +177,14 @@ describe('an alarm that could get lost', () => {
   it('where nothing can ever be claimed is raised by the first verdict alone', async () => {
     const storage = memoryStorage({ clock: room.clock });
     const one = await instanceOn(storage, new NotCarried('it cannot claim'));
-    const pair = await one.start();
+    const pair = await one.start(own);
     expect(await one.refreshed(pair, { binding })).toBe('ERR_SESSION_REUSED');
     for (let times = 0; times < 3; times++) await one.refreshed(pair);
     expect(told).toHaveLength(1);
   });
 
   it('is raised whatever somebody wrote where the session was', async () => {
-    const pair = await room.start();
+    const pair = await room.start(own);
     const rotate = room.store.rotate.bind(room.store);
     const spoiled = jest.spyOn(room.store, 'rotate').mockImplementation(async (request) => {
       const verdict = await rotate(request);

@@ -55,7 +55,8 @@ export async function openRoom(
     onStatus: (listener) => storage.onStatus(listener),
     close: () => storage.close(),
   };
-  return toRoom(await openIssuer({ ...options, storage: troubled }, clock), store);
+  const binding = { dpop: { nonce: null }, mtls: {} };
+  return toRoom(await openIssuer({ binding, ...options, storage: troubled }, clock), store);
 }
 
 function toRoom(issuer: Issuer, store: TroubledSessions): SessionRoom {

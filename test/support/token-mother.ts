@@ -70,7 +70,7 @@ export async function openIssuer(
   const addresses = new ClientAddress(config.transport.trustedProxies);
   const checks = senderChecks({ ...config, storage }, addresses, clock, events);
   const sessions = new SessionService(config.sessions, {
-    senders: { ...checks, required: config.binding.required },
+    senders: { ...checks, ...config.binding },
     store: sessionStore,
     replays: storage.replayStore instanceof NotCarried ? null : storage.replayStore,
     tokens,

@@ -37,6 +37,12 @@ export interface ProvenKey {
   readonly nextNonce: string | undefined;
 }
 
+/** The same by a proof that is right in all, and not yet used up. */
+export interface InspectedProof extends ProvenKey {
+  /** @throws ProofError, StoreError as `DpopProofs.check` */
+  readonly use: () => Promise<void>;
+}
+
 /** The token that a proof goes with, and the key it is bound to. */
 export interface BoundToken {
   readonly token: string;
@@ -92,6 +98,13 @@ export class DpopProofs {
    * @throws StoreError if it cannot be remembered as used; nothing is proven then
    */
   async check(request: SenderRequest, bound?: BoundToken): Promise<ProvenKey> {
+    const { use, ...proven } = await this.inspect(request, bound);
+    await use();
+    return proven;
+  }
+
+  /** The same for who has more to ask before the proof is used up. */
+  async inspect(request: SenderRequest, bound?: BoundToken): Promise<InspectedProof> {
     const proof = splitProof(onlyProofOf(request));
     const found = this.#keys.find(proof.header);
     const claims = readProofClaims(proof.payload);
@@ -107,8 +120,8 @@ export class DpopProofs {
     await this.#checkSignature(proof, key);
     if (!isProofKey(found)) this.#keys.remember(proof.header, key);
     const nextNonce = this.#checkNonce(claims);
-    await this.#uses.use({ jkt, jti: claims.jti, expiresAt: this.#endOf(claims) });
-    return { jkt, nextNonce };
+    const right = { jkt, jti: claims.jti, expiresAt: this.#endOf(claims) };
+    return { jkt, nextNonce, use: () => this.#uses.use(right) };
   }
 
   #checkRequest({ htm, htu }: ProofClaims, request: SenderRequest): void {

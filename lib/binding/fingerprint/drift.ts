@@ -32,8 +32,8 @@ type Change = 'appeared' | 'gone' | 'raised' | 'changed';
 /** How much of its signal's weight a change counts. */
 type Share = 'whole' | 'quarter' | 'nothing';
 
-/** A browser left alone for so many versions is updated at one go. */
-const MAX_RAISE = 12;
+/** A browser left alone for so many versions is updated at one go; as one from ESR to ESR is (13). */
+const MAX_RAISE = 14;
 
 const SIGNAL_OF: Readonly<Record<Exclude<Trait, 'i'>, SignalName>> = {
   b: 'userAgent',
