@@ -16,7 +16,7 @@ import { takePace } from './pace.mjs';
 import { readMachine, readProcess } from './processor-time.mjs';
 
 const IN_FLIGHT = 100;
-const CLIENTS = 100;
+const CLIENTS = 400;
 const WARM_UP = 6_000;
 const ORIGIN = 'https://api.example';
 /** As long as an access token is. */
@@ -34,7 +34,7 @@ const proofs = new DpopProofs(
     proofFor: 300_000,
     leeway: 10_000,
     nonces: { validFor: 3_600_000 },
-    perMinute: 1e9,
+    perMinute: 600,
     secrets: new SenderSecrets([randomBytes(32)]),
   },
   {

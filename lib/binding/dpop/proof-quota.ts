@@ -32,11 +32,11 @@ const MINUTE = 60_000;
 const REMEMBERED = 10_000;
 
 /** In how many parts the quota is reported to the others. */
-const SHARES = 100;
+const SHARES = 20;
 
 /**
  * How many proofs a key makes a minute. Each instance counts by itself, exactly, and tells the others of
- * every hundredth part of the quota: so most proofs cost no call, and several instances together let
+ * every twentieth part of the quota: so most proofs cost no call, and several instances together let
  * through at most one part each more than one would.
  */
 export class ProofQuota {

@@ -107,6 +107,23 @@ describe('a proof is good once', () => {
     expect(await show(service, proof)).toBe('accepted');
   });
 
+  it('is not used up by being inspected, and once by who goes on from there', async () => {
+    const [one, two] = openPair();
+    const request = requestWith(await proofOf(holder, one.clock));
+    const bound = { token: TOKEN, jkt: holder.jkt };
+    const inspected = [
+      await one.proofs.inspect(request, bound),
+      await one.proofs.inspect(request, bound),
+      await two.proofs.inspect(request, bound),
+    ];
+    expect(inspected.map(({ jkt }) => jkt)).toEqual(inspected.map(() => holder.jkt));
+    const verdicts = await Promise.all(inspected.map(({ use }) => verdictOf(use())));
+    expect(verdicts.toSorted()).toEqual(['ERR_PROOF_REPLAYED', 'ERR_PROOF_REPLAYED', 'accepted']);
+    expect(await verdictOf(one.proofs.inspect(request, { ...bound, jkt: other.jkt }))).toBe(
+      'ERR_TOKEN_BINDING',
+    );
+  });
+
   it('is forgotten when no instance would take it any more, and not before', async () => {
     const clock = new TestClock();
     const replays = new MemoryReplayStore(10, clock);
@@ -161,7 +178,7 @@ describe('a proof is good once', () => {
     const clock = new TestClock();
     const replays = new Recorded(clock);
     const counter = new MemoryAttemptStore(10, clock);
-    const service = openService({ clock, replays, counter, perMinute: 100 });
+    const service = openService({ clock, replays, counter, perMinute: 20 });
     const proof = await proofOf(holder, clock);
     // At once, and one after another.
     await Promise.all(Array.from({ length: 3 }, () => show(service, proof)));
@@ -327,7 +344,7 @@ describe('a store that does not remember', () => {
     ['counts in words', async () => ({ count: 'one', expiresIn: 1 }), 'ERR_STORE_UNAVAILABLE'],
     ['counts to no number', async () => ({ count: NaN, expiresIn: 1 }), 'ERR_STORE_UNAVAILABLE'],
   ])('how many there were because it %s, has the proof refused', async (_rule, answer, code) => {
-    const service = openService({ counter: counterThat(answer), perMinute: 100 });
+    const service = openService({ counter: counterThat(answer), perMinute: 20 });
     expect(await show(service, await proofOf(holder, service.clock))).toBe(code);
   });
 
