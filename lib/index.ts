@@ -3,11 +3,13 @@ export type {
   JwtHardeningExtras,
   JwtHardeningOptions,
   JwtHardeningOptionsFactory,
-  KeysOptions,
   OutageOptions,
-  TokensOptions,
-  TrustedIssuerOptions,
 } from './config/options.js';
+export type { KeysOptions } from './config/key-options.js';
+export type { TokensOptions } from './config/token-options.js';
+export type { TokenEncryptionOptions } from './config/encryption-options.js';
+export type { TrustedIssuerOptions } from './config/trust-options.js';
+export type { LegacyOptions, LegacySecret } from './config/legacy-options.js';
 
 export type { BindingOptions } from './config/binding-options.js';
 export type { DpopOptions } from './config/dpop-options.js';
@@ -20,7 +22,6 @@ export type {
   ThresholdOptions,
 } from './config/fingerprint-options.js';
 export type { StepUpOptions } from './config/step-up-options.js';
-export type { TokenEncryptionOptions } from './config/encryption-options.js';
 export type { SessionsOptions } from './config/session-options.js';
 export type { AuthorizationOptions } from './config/authorization-options.js';
 export type { ClientAuthenticationOptions, ClientOptions } from './config/client-options.js';

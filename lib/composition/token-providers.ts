@@ -18,6 +18,7 @@ import { AllocationBook } from '../status-list/allocation-book.js';
 import { StatusListReader } from '../status-list/status-list-reader.js';
 import { StatusLists } from '../status-list/status-lists.service.js';
 import { StorageHealth } from '../storage/storage-health.service.js';
+import { LEGACY_KID } from '../tokens/legacy-keys.js';
 import { TokenStanding } from '../tokens/token-standing.js';
 import { TokenService } from '../tokens/token.service.js';
 import type { VerifiedToken } from '../tokens/verified-token.js';
@@ -76,7 +77,8 @@ export const TOKEN_PROVIDERS: readonly Provider[] = [
         ...(book === null ? {} : { companion: book }),
         ...(store === null ? {} : { sessions: new SessionEnds(issuer, store, clock, events) }),
         withdrawKey: async (kid) => {
-          if (keyRing.rotates) await keyRing.compromise(kid);
+          // The secrets of legacy tokens are configured, and end with what was revoked.
+          if (keyRing.rotates && kid !== LEGACY_KID) await keyRing.compromise(kid);
         },
       });
     },

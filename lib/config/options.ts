@@ -13,10 +13,6 @@ import type { TokensOptions } from './token-options.js';
 import type { TransportOptions } from './transport-options.js';
 import type { TrustedIssuerOptions } from './trust-options.js';
 
-export type { KeysOptions } from './key-options.js';
-export type { TokensOptions } from './token-options.js';
-export type { TrustedIssuerOptions } from './trust-options.js';
-
 /**
  * What an application writes. Everything but `issuer` and `audience` has a default that is safe;
  * what weakens it is an explicit `null` or a name that says so. Unknown names are refused.

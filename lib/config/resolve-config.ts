@@ -8,7 +8,7 @@ import type { KeysConfig } from '../keys/keys-config.js';
 import type { RemoteJwksConfig } from '../keys/remote/remote-jwks.js';
 import type { RevocationConfig } from '../revocation/revocation.service.js';
 import type { SubjectDirectory } from '../revocation/subject-directory.js';
-import type { SessionsConfig } from '../sessions/session.service.js';
+import type { SessionsConfig } from '../sessions/sessions-config.js';
 import type { StatusListIssuer } from '../status-list/status-list-reader.js';
 import type { StepUpConfig } from '../step-up/step-up.service.js';
 import type { Storage } from '../storage/storage.js';

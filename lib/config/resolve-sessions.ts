@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 
 import { SessionSeals } from '../sessions/session-seals.js';
-import type { SessionsConfig } from '../sessions/session.service.js';
+import type { SessionsConfig } from '../sessions/sessions-config.js';
 import { NotCarried, type Storage } from '../storage/storage.js';
 import { readEncryptionKeys } from './encryption-keys.js';
 import type { OptionReader } from './option-reader.js';

@@ -22,10 +22,12 @@ export class EventLog implements OnModuleDestroy {
   #write(event: SecurityEvent): void {
     switch (event.type) {
       case 'token.issued':
+      case 'legacy.accepted':
       case 'session.refreshed':
         // There is one for each token: nothing is written together that nobody reads.
         return Logger.isLevelEnabled('debug') ? this.#logger.debug(line(event)) : undefined;
       case 'token.rejected':
+      case 'legacy.ended':
       case 'refresh.rejected':
       case 'session.unnotified':
       case 'session.unreadable':

@@ -143,6 +143,13 @@ export interface SecurityEventFields {
     readonly jti: string;
     readonly expiresAt: Date;
   };
+  /**
+   * An old application's token was verified, in the profile `legacy`: once for each, as far as this
+   * instance remembers. When nobody hears of them any more, `legacy` can go.
+   */
+  'legacy.accepted': { readonly jti: string; readonly expiresAt: Date };
+  /** `legacy.until` has passed. Said once, by the first thing that asks for it: the option can go. */
+  'legacy.ended': { readonly until: Date };
   'token.rejected': RefusalFields & { readonly code: TokenErrorCode };
   'session.started': SessionEventFields & { readonly carrier: 'body' | 'cookie' };
   /** `repeated`: a second use of the same refresh token in the grace window got the same answer. */

@@ -12,7 +12,7 @@ import { bindingDigest, expectMembers, readCarrier, readDevice, shorter } from '
 import type { SessionSenders } from './session-sender.js';
 import type { SessionKey, SessionRecord, SessionStore } from './session-store.js';
 import type { SessionTokens } from './session-tokens.js';
-import type { SessionsConfig, SessionsSurroundings } from './session.service.js';
+import type { SessionsConfig, SessionsSurroundings } from './sessions-config.js';
 
 /** What sessions are started with. */
 export interface SessionStartParts extends Omit<

@@ -1,14 +1,9 @@
 import { Injectable } from '@nestjs/common';
 
 import { prefixOf } from '../binding/client-address.js';
-import type { ReplayStore } from '../binding/replay-store.js';
-import type { SecurityEvents } from '../events/security-events.js';
-import type { Clock } from '../kernel/clock.js';
 import { SessionError } from '../kernel/errors.js';
-import type { RevocationService } from '../revocation/revocation.service.js';
 import type { PreparedToken } from '../tokens/token-signer.js';
-import type { TokenService } from '../tokens/token.service.js';
-import { type EntitlementsOf, narrowed, renewed } from './entitlements.js';
+import { narrowed, renewed } from './entitlements.js';
 import type { PromisedSession } from './promised-session.js';
 import {
   presented,
@@ -23,7 +18,6 @@ import {
   REFRESH_MEMBERS,
   type SessionInfo,
   type SessionRefresh,
-  type SessionReuse,
   type SessionStart,
   type TokenPair,
 } from './session.js';
@@ -31,44 +25,11 @@ import { factsOf, openGrant, renewData, type SessionGrant } from './session-gran
 import { describeSessions } from './session-info.js';
 import { bindingDigest, expectMembers, readDevice } from './session-input.js';
 import { sessionOwner } from './session-owner.js';
-import type { SessionSeals } from './session-seals.js';
 import type { RotationVerdict, SessionRecord, SessionStore } from './session-store.js';
-import { SessionSenders, type SessionSenderParts } from './session-sender.js';
+import { SessionSenders } from './session-sender.js';
 import { SessionTokens } from './session-tokens.js';
 import { SessionStarts, useProof } from './session-starts.js';
-
-/** The part of the configuration that sessions need. Lengths in milliseconds. */
-export interface SessionsConfig {
-  /** This service's own issuer. */
-  readonly issuer: string;
-  /** The `client_id` of sessions that name none. */
-  readonly clientId: string | null;
-  /** In seconds. */
-  readonly accessTtl: number;
-  readonly idleFor: number;
-  readonly absoluteFor: number;
-  readonly reuseGrace: number;
-  /** How many sessions a subject can have at one time. */
-  readonly perSubject: number;
-  readonly seals: SessionSeals;
-  readonly entitlements: EntitlementsOf | null;
-  readonly onReuse: ((reuse: SessionReuse) => unknown) | null;
-}
-
-/** @internal What sessions are kept and judged with. */
-export interface SessionsSurroundings {
-  /** `null` for a storage that cannot carry sessions. */
-  readonly store: SessionStore | null;
-  readonly replays: ReplayStore | null;
-  readonly tokens: Pick<TokenService, 'standingFor' | 'standingOf' | 'prepare'>;
-  readonly revocations: Pick<
-    RevocationService,
-    'catchUp' | 'revokeSession' | 'revokeSubject' | 'status'
-  >;
-  readonly senders: SessionSenderParts;
-  readonly clock: Clock;
-  readonly events: SecurityEvents;
-}
+import type { SessionsConfig, SessionsSurroundings } from './sessions-config.js';
 
 /** What a refresh proves of what its session asks for. */
 interface ProvenRefresh {

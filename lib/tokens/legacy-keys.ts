@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 
+import type { SecurityEvents } from '../events/security-events.js';
 import type { Clock } from '../kernel/clock.js';
 import { TokenError } from '../kernel/errors.js';
 import { type JsonObject, parseStrictJson } from '../kernel/strict-json.js';
@@ -10,6 +11,7 @@ import type { ClaimRules } from './claim-checks.js';
 import { type CompactToken, type JoseHeader, readPayload } from './compact.js';
 import type { IssuerKeys } from './issuer-keys.js';
 import { completeLegacyClaims, type LegacyClaimRules } from './legacy-claims.js';
+import type { VerifiedToken } from './verified-token.js';
 
 /** The tokens of an application's past that are still good. */
 export interface LegacyTokensConfig {
@@ -21,6 +23,12 @@ export interface LegacyTokensConfig {
   readonly claims: LegacyClaimRules;
   /** In seconds. */
   readonly maxLifetime: number;
+}
+
+/** What tells the time, and whom to tell. */
+export interface LegacyParts {
+  readonly clock: Clock;
+  readonly events: SecurityEvents;
 }
 
 /** The `kid` that all of them count as signed under. No key of the ring has it. */
@@ -39,18 +47,20 @@ export class LegacyKeys implements IssuerKeys {
   readonly tokenTypes: readonly string[] = [];
   readonly rules: ClaimRules;
   readonly #config: LegacyTokensConfig;
-  readonly #clock: Clock;
+  readonly #parts: LegacyParts;
   readonly #keys: readonly VerificationKey[];
   readonly #signatures = new SignatureVerifier();
+  #end: 'ahead' | 'said' = 'ahead';
 
   /** @param own what the tokens of this service are held to */
-  constructor(own: ClaimRules, config: LegacyTokensConfig, clock: Clock) {
+  constructor(own: ClaimRules, config: LegacyTokensConfig, parts: LegacyParts) {
     const { issuer, audiences, leeway } = own;
     const { maxLifetime } = config;
     this.rules = { issuer, audiences, leeway, maxLifetime, requiredClaims: [] };
     this.#config = config;
-    this.#clock = clock;
+    this.#parts = parts;
     this.#keys = config.secrets.map(keyOf);
+    this.#isOpen();
   }
 
   /** Whether a token is for these secrets, by its `alg`: no key of the ring beside them has that one. */
@@ -94,8 +104,23 @@ export class LegacyKeys implements IssuerKeys {
 
   checkUse(): void {}
 
+  /** A token of theirs passed every check. */
+  noteAccepted({ tokenId: jti, expiresAt }: VerifiedToken): void {
+    const { clock, events } = this.#parts;
+    const at = new Date(clock.now());
+    events.emit({ type: 'legacy.accepted', at, jti, expiresAt: new Date(expiresAt * 1000) });
+  }
+
   #isOpen(): boolean {
-    return this.#clock.now() < this.#config.until;
+    const { clock, events } = this.#parts;
+    const { until } = this.#config;
+    const now = clock.now();
+    if (now < until) return true;
+    if (this.#end === 'ahead') {
+      this.#end = 'said';
+      events.emit({ type: 'legacy.ended', at: new Date(now), until: new Date(until) });
+    }
+    return false;
   }
 
   #assertHeader({ header }: CompactToken): void {

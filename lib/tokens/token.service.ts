@@ -99,7 +99,7 @@ export class TokenService {
     const derived =
       derivationPeriod === null ? undefined : new DerivedKeys(config, keyRing, derivationPeriod);
     this.#own = derived ?? new OwnKeys(config, keyRing);
-    this.#legacy = legacy === null ? undefined : new LegacyKeys(config, legacy, clock);
+    this.#legacy = legacy === null ? undefined : new LegacyKeys(config, legacy, { clock, events });
     const nested = encryption === null ? undefined : new NestedTokens(encryption.accept, keyRing);
     this.#texts = new TokenTexts(nested);
     this.#signer = new TokenSigner(config, { keyRing, standing, derived, nested, clock, events });
@@ -310,6 +310,7 @@ export class TokenService {
       ...this.#ownFacts(issuer, claims),
     };
     const verified = VerifiedToken.seal(kind, facts, claims);
+    if (issuer instanceof LegacyKeys) issuer.noteAccepted(verified);
     const revocable = new RevocableToken(verified);
     this.#origins.set(verified, { issuer, key, envelope, revocable });
     this.#cache?.remember({ token, issuer, key, envelope, verified, revocable });

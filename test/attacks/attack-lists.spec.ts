@@ -274,15 +274,15 @@ const JUDGED: ReadonlyMap<string, readonly Trial[]> = new Map<string, readonly T
   ['CS-10', [noStart({ keys: { algorithm: 'HS256' } })]],
 ]);
 
-/** Rows that are a policy for operators, or wait for a feature; and where they are judged. */
+/** Rows that are a policy for operators, or about a feature with tests of its own; and where. */
 const ELSEWHERE: ReadonlyMap<string, string> = new Map([
   ['WSTG-SESS-10.1', 'what `sign` refuses: test/tokens'],
-  ['WSTG-SESS-10.2', 'cookies and transport, which are still to come'],
-  ['CS-2', 'shared secrets and encryption, which are still to come'],
-  ['CS-6', 'remote key sets, which are still to come'],
-  ['CS-7', 'revocation, which is still to come'],
-  ['CS-8', 'revocation, which is still to come'],
-  ['CS-9', 'DPoP and mutual TLS, which are still to come'],
+  ['WSTG-SESS-10.2', 'cookies and transport: test/transport'],
+  ['CS-2', 'shared secrets and encryption: test/keys and test/tokens'],
+  ['CS-6', 'remote key sets: test/keys/remote'],
+  ['CS-7', 'revocation: test/revocation'],
+  ['CS-8', 'revocation: test/revocation'],
+  ['CS-9', 'DPoP and mutual TLS: test/binding'],
 ]);
 
 describe('attack lists', () => {

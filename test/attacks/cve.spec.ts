@@ -189,46 +189,85 @@ const JUDGED: ReadonlyMap<string, readonly Trial[]> = new Map<string, readonly T
   ['finding here', [MALLEABILITY, JSON_TEXT, TIMES, rowsRefused('claims-identity', /^jti /), CRIT]],
 ]);
 
-interface Later {
-  /** What the advisory is about and this package does not do yet. */
-  readonly waitsFor: string;
-  /** What can be said of it today. */
-  readonly holdsToday: readonly Trial[];
+interface Elsewhere {
+  /** The tests of the feature that the advisory is about. */
+  readonly judgedIn: string;
+  /** What a verifier alone can say of it. */
+  readonly holdsHere: readonly Trial[];
 }
 
-const sessions: Later = { waitsFor: 'sessions and refresh tokens', holdsToday: [] };
-const sharedSecrets: Later = {
-  waitsFor: 'shared secrets',
-  holdsToday: [disguisedPems, emptyKeys, keyNeedsItsAlgorithm],
+const sessions: Elsewhere = {
+  judgedIn: 'test/sessions and test/e2e/session-race.spec.ts',
+  holdsHere: [],
+};
+const sharedSecrets: Elsewhere = {
+  judgedIn: 'test/keys/secrets and test/tokens/shared-secrets.spec.ts',
+  holdsHere: [disguisedPems, emptyKeys, keyNeedsItsAlgorithm],
 };
 
-const LATER: ReadonlyMap<string, Later> = new Map<string, Later>([
-  ['CVE-2026-22818', { waitsFor: 'remote key sets', holdsToday: [keyWithoutAlgorithm] }],
+const ELSEWHERE: ReadonlyMap<string, Elsewhere> = new Map<string, Elsewhere>([
+  ['CVE-2026-22818', { judgedIn: 'test/keys/remote', holdsHere: [keyWithoutAlgorithm] }],
   ['CVE-2022-29217', sharedSecrets],
   ['CVE-2017-11424', sharedSecrets],
-  ['CVE-2026-48524', { waitsFor: 'remote key sets', holdsToday: [unknownKidsCostNothing] }],
-  ['CVE-2016-7036', { waitsFor: 'shared secrets', holdsToday: [blindedCompare] }],
-  ['CVE-2026-28498', { waitsFor: 'DPoP', holdsToday: [] }],
+  ['CVE-2026-48524', { judgedIn: 'test/keys/remote', holdsHere: [unknownKidsCostNothing] }],
+  [
+    'CVE-2016-7036',
+    {
+      judgedIn: 'test/keys/secrets and test/tokens/shared-secrets.spec.ts',
+      holdsHere: [blindedCompare],
+    },
+  ],
+  [
+    'CVE-2026-28498',
+    { judgedIn: 'test/binding/dpop and test/e2e/dpop-replay.spec.ts', holdsHere: [] },
+  ],
   ['CVE-2026-1035', sessions],
   ['CVE-2026-9802', sessions],
-  ['CVE-2026-7571', { waitsFor: 'state held by clients', holdsToday: [] }],
-  ['CVE-2023-2422', { waitsFor: 'mutual TLS', holdsToday: [headersOfNoProxy] }],
-  ['CVE-2024-10039', { waitsFor: 'mutual TLS', holdsToday: [headersOfNoProxy] }],
-  ['CVE-2020-15222', { waitsFor: 'DPoP', holdsToday: [] }],
-  ['CVE-2020-15223', { waitsFor: 'revocation', holdsToday: [] }],
-  ['CVE-2020-5300', { waitsFor: 'DPoP', holdsToday: [] }],
-  ['better-auth #9096', { waitsFor: 'DPoP', holdsToday: [] }],
-  ['GHSA-xg6x-h9c9-2m83', { waitsFor: 'step-up', holdsToday: [] }],
-  ['CVE-2026-45364', { waitsFor: 'throttling', holdsToday: [] }],
-  ['better-auth PR #8067', { waitsFor: 'step-up', holdsToday: [] }],
+  ['CVE-2026-7571', { judgedIn: 'nothing here: no state is held by clients', holdsHere: [] }],
+  [
+    'CVE-2023-2422',
+    {
+      judgedIn: 'test/binding/mtls and test/interop/nginx-client-cert.spec.ts',
+      holdsHere: [headersOfNoProxy],
+    },
+  ],
+  [
+    'CVE-2024-10039',
+    {
+      judgedIn: 'test/binding/mtls and test/interop/nginx-client-cert.spec.ts',
+      holdsHere: [headersOfNoProxy],
+    },
+  ],
+  [
+    'CVE-2020-15222',
+    { judgedIn: 'test/binding/dpop and test/e2e/dpop-replay.spec.ts', holdsHere: [] },
+  ],
+  ['CVE-2020-15223', { judgedIn: 'test/revocation and test/e2e', holdsHere: [] }],
+  [
+    'CVE-2020-5300',
+    { judgedIn: 'test/binding/dpop and test/e2e/dpop-replay.spec.ts', holdsHere: [] },
+  ],
+  [
+    'better-auth #9096',
+    { judgedIn: 'test/binding/dpop and test/e2e/dpop-replay.spec.ts', holdsHere: [] },
+  ],
+  [
+    'GHSA-xg6x-h9c9-2m83',
+    { judgedIn: 'test/step-up and test/e2e/confirmations.spec.ts', holdsHere: [] },
+  ],
+  ['CVE-2026-45364', { judgedIn: 'throttling, which is still to come', holdsHere: [] }],
+  [
+    'better-auth PR #8067',
+    { judgedIn: 'test/step-up and test/e2e/confirmations.spec.ts', holdsHere: [] },
+  ],
   ['GHSA-cq3f-vc6p-68fh', sessions],
   ['CVE-2026-47386', sessions],
   ['GHSA-qxxr (short)', sessions],
   ['oxAuth #1909', sessions],
-  ['CVE-2025-4643', { waitsFor: 'revocation', holdsToday: [] }],
-  ['CVE-2023-27495', { waitsFor: 'cookies', holdsToday: [] }],
-  ['CVE-2022-25896', { waitsFor: 'cookies', holdsToday: [] }],
-  ['CVE-2024-47764', { waitsFor: 'cookies', holdsToday: [] }],
+  ['CVE-2025-4643', { judgedIn: 'test/revocation and test/e2e', holdsHere: [] }],
+  ['CVE-2023-27495', { judgedIn: 'test/transport', holdsHere: [] }],
+  ['CVE-2022-25896', { judgedIn: 'test/transport', holdsHere: [] }],
+  ['CVE-2024-47764', { judgedIn: 'test/transport', holdsHere: [] }],
 ]);
 
 describe('advisories a verifier, a guard or a start can answer', () => {
@@ -242,22 +281,22 @@ describe('advisories a verifier, a guard or a start can answer', () => {
   );
 });
 
-describe('advisories that wait for a feature', () => {
-  const waiting = advisories.flatMap(({ id, product, what_failed }) => {
-    const later = LATER.get(id);
-    return later === undefined ? [] : [{ id, product, what_failed, ...later }];
+describe('advisories about a feature with tests of its own', () => {
+  const others = advisories.flatMap(({ id, product, what_failed }) => {
+    const place = ELSEWHERE.get(id);
+    return place === undefined ? [] : [{ id, product, what_failed, ...place }];
   });
 
-  it.each(waiting.filter(({ holdsToday }) => holdsToday.length > 0))(
-    '$id ($product: $what_failed) waits for $waitsFor; until then this holds',
-    async ({ holdsToday }) => {
-      expect(holdsToday).not.toEqual([]);
-      await run(holdsToday, lab);
+  it.each(others.filter(({ holdsHere }) => holdsHere.length > 0))(
+    '$id ($product: $what_failed) is judged in $judgedIn, and this holds here',
+    async ({ holdsHere }) => {
+      expect(holdsHere).not.toEqual([]);
+      await run(holdsHere, lab);
     },
   );
 
-  it('are listed with the feature they wait for, and every advisory is in one list', () => {
-    const listed = [...JUDGED.keys(), ...LATER.keys()];
+  it('are listed with those tests, and every advisory is in one list', () => {
+    const listed = [...JUDGED.keys(), ...ELSEWHERE.keys()];
     expect(listed.toSorted()).toEqual(advisories.map(({ id }) => id).toSorted());
   });
 });

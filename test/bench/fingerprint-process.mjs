@@ -25,7 +25,8 @@ const PROXY = '10.0.0.1';
 class Accounts {
   list() {}
 }
-Reflect.defineMetadata('method', RequestMethod.GET, Accounts.prototype.list);
+const list = Reflect.get(Accounts.prototype, 'list');
+Reflect.defineMetadata('method', RequestMethod.GET, list);
 
 /** The same text at another place, as every request brings its own. */
 const copy = (text) => Buffer.from(text).toString('latin1');
@@ -67,7 +68,7 @@ function contextOf(request) {
   return {
     getType: () => 'http',
     getClass: () => Accounts,
-    getHandler: () => Accounts.prototype.list,
+    getHandler: () => list,
     switchToHttp: () => ({ getRequest: () => request, getResponse: () => ({}) }),
   };
 }

@@ -193,6 +193,16 @@ const ROWS: {
     level: 'warn',
     text: 'incident.executed kind=leakedKey outcome=done counts=sessions:3,subjects:2,tokens:null,connections:null steps=withdrawKey:done',
   },
+  'legacy.accepted': {
+    event: { at, type: 'legacy.accepted', jti: 'id_1', expiresAt: at },
+    level: 'debug',
+    text: 'legacy.accepted jti=id_1 expiresAt=2026-11-22T00:00:00.000Z',
+  },
+  'legacy.ended': {
+    event: { at, type: 'legacy.ended', until: at },
+    level: 'warn',
+    text: 'legacy.ended until=2026-11-22T00:00:00.000Z',
+  },
   'token.rejected': {
     event: {
       at,

@@ -104,7 +104,7 @@ describe.each(ADAPTERS)('the sample app on %s', (adapter) => {
         attempts.map((body) => send(ledger.url, '/auth/login', { method: 'POST', body })),
       );
       expect(answers[0]).toMatchObject({ status: 401, body: '{"error":"invalid_grant"}' });
-      expect(answers[0]?.headers['www-authenticate']).toMatch(/^Bearer, DPoP algs=/);
+      expect(answers[0]?.headers['www-authenticate']).toBe('Bearer');
       expect(visible(answers[1] as Answer)).toEqual(visible(answers[0] as Answer));
       expect(visible(answers[2] as Answer)).toEqual(visible(answers[0] as Answer));
 

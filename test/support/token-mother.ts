@@ -18,6 +18,7 @@ import { SessionService } from '../../lib/sessions/session.service.js';
 import { NotCarried } from '../../lib/storage/storage.js';
 import { memoryStorage } from '../../lib/storage/memory/memory-storage.js';
 import { RevocationService } from '../../lib/revocation/revocation.service.js';
+import { LEGACY_KID } from '../../lib/tokens/legacy-keys.js';
 import { TokenService } from '../../lib/tokens/token.service.js';
 import { TokenStanding } from '../../lib/tokens/token-standing.js';
 import { AUDIENCE, ISSUER } from './guarded-app.js';
@@ -61,7 +62,7 @@ export async function openIssuer(
       ? {}
       : { sessions: new SessionEnds(issuer, sessionStore, clock, events) }),
     withdrawKey: async (kid) => {
-      if (keyRing.rotates) await keyRing.compromise(kid);
+      if (keyRing.rotates && kid !== LEGACY_KID) await keyRing.compromise(kid);
     },
   });
   const { subjects } = config;

@@ -4,6 +4,7 @@ import { inspect } from 'node:util';
 import { JwtService } from '@nestjs/jwt';
 import jsonwebtoken from 'jsonwebtoken';
 
+import type { SecurityEvent } from '../../lib/events/security-events.js';
 import { TOKEN_TYPES, type TokenKind } from '../../lib/tokens/claims.js';
 import { SubjectDirectory } from '../../lib/revocation/subject-directory.js';
 import { LEGACY_KID } from '../../lib/tokens/legacy-keys.js';
@@ -273,6 +274,20 @@ describe('revocation', () => {
     }
   });
 
+  it('of all of them at once, by the kid that they count as signed under', async () => {
+    const [known, unknown] = [earlier(), oldToken({ ...oldClaims(clock), sub: 'user-2' })];
+    expect(await verdict(issuer, known)).toBe('accepted');
+    await issuer.revocations.revokeKey(LEGACY_KID);
+    clock.advance(MINUTE);
+    const later = oldToken({ ...oldClaims(clock), sub: 'user-3' });
+    for (const token of [known, unknown, later]) {
+      expect(await verdict(issuer, token)).toBe('ERR_TOKEN_REVOKED');
+    }
+    const { token } = await issuer.tokens.sign({ sub: 'user-1' });
+    recordSecret(token);
+    expect(await verdict(issuer, token)).toBe('accepted');
+  });
+
   it('is also what the directory of subjects says', async () => {
     class Directory extends SubjectDirectory {
       find = async ({
@@ -291,6 +306,36 @@ describe('revocation', () => {
     expect(await verdict(asking, of('user-1'))).toBe('accepted');
     expect(await verdict(asking, of('user-2'))).toBe('ERR_TOKEN_SUBJECT');
     expect(await verdict(asking, of('user-3'))).toBe('ERR_TOKEN_SUBJECT');
+  });
+});
+
+describe('what is said of them', () => {
+  const heardOf = (of: Issuer): SecurityEvent[] => {
+    const heard: SecurityEvent[] = [];
+    of.events.onAny((event) => heard.push(event));
+    return heard;
+  };
+
+  it('each that is accepted, once while it is remembered', async () => {
+    const heard = heardOf(issuer);
+    const token = oldToken(oldClaims(clock));
+    const { tokenId } = await issuer.tokens.verify(token);
+    await issuer.tokens.verify(token);
+    await verdict(issuer, oldToken({ ...oldClaims(clock), exp: 1 }));
+    const expiresAt = new Date(clock.now() + 3_600_000);
+    expect(heard).toEqual([
+      { type: 'legacy.accepted', at: new Date(clock.now()), jti: tokenId, expiresAt },
+    ]);
+    expect(JSON.stringify(heard)).not.toContain('user-1');
+  });
+
+  it('their end, once', async () => {
+    const until = new Date(clock.now() + MINUTE);
+    const ending = await openLegacy(clock, { until: until.toISOString() });
+    const heard = heardOf(ending);
+    clock.advance(MINUTE);
+    for (const sub of ['a', 'b']) await verdict(ending, oldToken({ ...oldClaims(clock), sub }));
+    expect(heard).toEqual([{ type: 'legacy.ended', at: until, until }]);
   });
 });
 

@@ -32,15 +32,15 @@ interface RequestRow {
 const tokenRows = readRows('malicious/malicious_tokens.sample.jsonl') as readonly TokenRow[];
 const requestRows = readRows('malicious/malicious_requests.sample.jsonl') as readonly RequestRow[];
 
-/** Rows whose verdict needs DPoP; until then they are refused like any other. */
-const NOT_JUDGED_YET: ReadonlyMap<string, string> = new Map([
+/** Rows for a service that takes DPoP proofs: judged in dpop.spec.ts, and refused by any other. */
+const OF_DPOP: ReadonlyMap<string, string> = new Map([
   ['T293', 'a right DPoP proof'],
   ['T294', 'a right DPoP proof with another spelling of htu'],
   ['H048', 'two DPoP proofs'],
 ]);
 
-const judgedTokens = tokenRows.filter(({ id }) => !NOT_JUDGED_YET.has(id));
-const judgedRequests = requestRows.filter(({ id }) => !NOT_JUDGED_YET.has(id));
+const judgedTokens = tokenRows.filter(({ id }) => !OF_DPOP.has(id));
+const judgedRequests = requestRows.filter(({ id }) => !OF_DPOP.has(id));
 
 let arena: Arena;
 let tokens: ReadonlyMap<string, string>;
@@ -114,16 +114,16 @@ describe.each(ADAPTERS)('malicious sample on %s', (adapter) => {
     expect(row.status).toContain(answer.status);
   });
 
-  it.each(tokenRows.filter(({ id }) => NOT_JUDGED_YET.has(id)))(
-    '$id $class: $name, not judged yet, is refused as bearer token',
+  it.each(tokenRows.filter(({ id }) => OF_DPOP.has(id)))(
+    '$id $class: $name, for others, is refused as bearer token',
     async (row) => {
       const answer = await sendToken(arena.side(adapter), ROUTES[row.route], tokenOf(row));
       expect(answer.status).toBe(401);
     },
   );
 
-  it.each(requestRows.filter(({ id }) => NOT_JUDGED_YET.has(id)))(
-    '$id $class: $name, not judged yet, is refused',
+  it.each(requestRows.filter(({ id }) => OF_DPOP.has(id)))(
+    '$id $class: $name, for others, is refused',
     async (row) => {
       expect(await sendRow(row, arena.side(adapter).url)).toMatchObject({ status: 401 });
     },
