@@ -120,8 +120,7 @@ const PATTERNS: readonly (readonly [string, Pattern])[] = [
   ],
   [
     'the right one with the proof of somebody else',
-    (users, subject) =>
-      boundSession(users, subject, { kind: 'dpop', value: `${'T'.repeat(42)}A` }),
+    (users, subject) => boundSession(users, subject, { kind: 'dpop', value: `${'T'.repeat(42)}A` }),
   ],
 ];
 
