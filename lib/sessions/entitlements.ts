@@ -17,7 +17,7 @@ export type EntitlementsOf = (
 const ANSWER_WITHIN = 5_000;
 
 /** Claims that have an option of their own, or are not the application's to choose. */
-const NOT_CUSTOM = [
+export const SESSION_CLAIMS = [
   'sub',
   'sid',
   'scope',
@@ -105,7 +105,7 @@ export function narrowed(
 
 function withEntitlements(entitlements: Entitlements, fixed: TokenClaims): TokenClaims {
   const { scope, roles, permissions, claims = {} } = entitlements;
-  const misplaced = NOT_CUSTOM.find((name) => name in claims);
+  const misplaced = SESSION_CLAIMS.find((name) => name in claims);
   if (misplaced !== undefined) {
     throw new TypeError(`claims must not name ${misplaced}: it is set by the session.`);
   }

@@ -1,4 +1,5 @@
 import type { Confirmation } from '../binding/confirmation.js';
+import { SESSION_CLAIMS } from '../sessions/entitlements.js';
 import type { SessionBinding, SessionStart } from '../sessions/session.js';
 import { type ClaimInput, RESERVED_CLAIMS } from '../tokens/claims.js';
 import type { VerifiedToken } from '../tokens/verified-token.js';
@@ -15,18 +16,7 @@ export type StepUpStart = Omit<SessionStart, (typeof FIXED)[number]>;
 const FIXED = ['authTime', 'carrier', 'clientId'] as const;
 
 /** Claims that a session sets by itself, or has an option of their own for. */
-const NOT_CUSTOM: readonly string[] = [
-  ...RESERVED_CLAIMS,
-  'sub',
-  'sid',
-  'scope',
-  'roles',
-  'permissions',
-  'client_id',
-  'auth_time',
-  'acr',
-  'amr',
-];
+const NOT_CUSTOM: readonly string[] = [...RESERVED_CLAIMS, ...SESSION_CLAIMS];
 
 /**
  * What the session is started with that takes the place of the token's. It is bound to the key, the
