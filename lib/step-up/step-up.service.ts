@@ -181,7 +181,7 @@ export class StepUpService extends ActionConfirmations {
     events.emit({ type: 'confirmation.used', at, ...session, jti, action });
   }
 
-  /** @internal For the guard. */
+  /** For the guard: as `consumeConfirmation`, with what the request brings. */
   override async consume({
     request,
     token,

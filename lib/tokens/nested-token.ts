@@ -55,6 +55,7 @@ export function isNested(token: string): boolean {
 }
 
 export class NestedTokens {
+  /** @internal */
   constructor(
     readonly accept: TokenEncryptionConfig['accept'],
     private readonly keyRing: Pick<KeyRingService, 'encryptionKey' | 'decryptionKey'>,

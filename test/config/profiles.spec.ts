@@ -218,7 +218,7 @@ describe.each(['highSecurity', 'native'])('%s', (profile) => {
       },
     ]);
     expect(await saidOf(resolve({ profile, binding: { required: ['mtls'] } }))).toEqual([
-      'binding.required.0: binding.mtls is not set',
+      'binding.required.0: binding.mtls is not set, or refuses nobody',
     ]);
   });
 
