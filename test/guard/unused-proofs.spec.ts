@@ -28,7 +28,7 @@ describe('proofs of whoever has no token', () => {
   it('fill no store, so that others can still prove and confirm', async () => {
     const clock = new TestClock();
     const storage = memoryStorage({ clock, maxEntries: 50 });
-    const { app, url, close } = await startGuardedApp([Things], {
+    const running = await startGuardedApp([Things], {
       clock,
       options: {
         storage,
@@ -44,6 +44,7 @@ describe('proofs of whoever has no token', () => {
         ],
       },
     });
+    const { app, url } = running;
     const holder = await newHolder();
     const claims = { htm: 'POST', htu: `${AUDIENCE}/oauth/token`, ath: undefined };
     for (let times = 0; times < 60; times++) {
@@ -65,20 +66,21 @@ describe('proofs of whoever has no token', () => {
     const { confirmationToken } = await stepUps.issueConfirmation({ token, action: 'close' });
     recordSecret(confirmationToken);
     await stepUps.consumeConfirmation(confirmationToken, { token, action: 'close' });
-    await close();
+    await running.close();
   });
 });
 
 describe('whoever has a bound token and not its key', () => {
   it('is not counted for its owner, who goes on as before', async () => {
     const clock = new TestClock();
-    const { app, url, close } = await startGuardedApp([Things], {
+    const running = await startGuardedApp([Things], {
       clock,
       options: {
         storage: memoryStorage({ clock }),
         binding: { dpop: DPOP, fingerprint: {} },
       },
     });
+    const { app, url } = running;
     const holder = await newHolder();
     const look = app.get(SenderProofs).look({
       headers: { 'user-agent': FIREFOX.userAgent, 'accept-language': 'en' },
@@ -90,7 +92,7 @@ describe('whoever has a bound token and not its key', () => {
     const visit = (language: string, proof: string): Promise<Answer> =>
       send(url, '/me', {
         headers: {
-          'User-Agent': String(FIREFOX.userAgent),
+          'User-Agent': FIREFOX.userAgent,
           'Accept-Language': language,
           Authorization: `DPoP ${accessToken}`,
           DPoP: proof,
@@ -103,6 +105,6 @@ describe('whoever has a bound token and not its key', () => {
       expect((await visit(language, 'not.a.proof')).status).toBe(401);
     }
     expect((await visit('de', await right())).status).toBe(200);
-    await close();
+    await running.close();
   });
 });
