@@ -9,6 +9,7 @@ const KNOWN = {
   'test/e2e/matrix.spec.ts': 180,
   'test/e2e/client.spec.ts': 110,
   'test/e2e/sample-app.spec.ts': 100,
+  'test/e2e/profiles.spec.ts': 90,
   'test/e2e/key-history.spec.ts': 75,
   'test/e2e/revocation-failover.spec.ts': 55,
   'test/pkcs11/pkcs11-vault.spec.ts': 50,
