@@ -32,7 +32,7 @@ interface RequestRow {
 const tokenRows = readRows('malicious/malicious_tokens.sample.jsonl') as readonly TokenRow[];
 const requestRows = readRows('malicious/malicious_requests.sample.jsonl') as readonly RequestRow[];
 
-/** Rows for a service that takes DPoP proofs: judged in dpop.spec.ts, and refused by any other. */
+/** Rows for a service that takes DPoP proofs: judged in dpop-requests.spec.ts, and refused by any other. */
 const OF_DPOP: ReadonlyMap<string, string> = new Map([
   ['T293', 'a right DPoP proof'],
   ['T294', 'a right DPoP proof with another spelling of htu'],
