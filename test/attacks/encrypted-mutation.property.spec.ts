@@ -12,7 +12,7 @@ import { mutatedBatch } from './mutations.js';
  */
 
 const BATCH = 250;
-const CASES = Number(process.env['MUTATIONS'] ?? 20_000);
+const CASES = Number(process.env['MUTATIONS'] ?? 8_000);
 
 async function verdictOf({ tokens }: Issuer, text: string): Promise<string> {
   try {

@@ -13,7 +13,7 @@ import { mutatedBatch } from './mutations.js';
 
 const BATCH = 250;
 /** The brief's hundred thousand take half a minute of a processor: `MUTATIONS=100000`. */
-const CASES_AT_THE_VERIFIER = Number(process.env['MUTATIONS'] ?? 20_000);
+const CASES_AT_THE_VERIFIER = Number(process.env['MUTATIONS'] ?? 8_000);
 const HTTP_BATCH = 40;
 const CASES_OVER_HTTP = 4_000;
 

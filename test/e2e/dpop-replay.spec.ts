@@ -10,7 +10,7 @@ import { pick } from './revocation-figures.js';
 import { sessionSetting } from './session-instances.js';
 
 /** The brief's thousand take a minute or two: `DPOP_ROUNDS=1000`. */
-const ROUNDS = Number(process.env['DPOP_ROUNDS'] ?? 40);
+const ROUNDS = Number(process.env['DPOP_ROUNDS'] ?? 25);
 
 const INSTANCES = 3;
 const KEYS = 50;

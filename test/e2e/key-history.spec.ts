@@ -15,7 +15,7 @@ import { Instance, type IssuedToken, type SaidEvent } from './instances.js';
 import { judgeHistory } from './key-history.js';
 
 /** The brief's hundred take two minutes: `KEY_ROTATIONS=100`. */
-const ROTATIONS = Number(process.env['KEY_ROTATIONS'] ?? 30);
+const ROTATIONS = Number(process.env['KEY_ROTATIONS'] ?? 12);
 const SKEWS = [-90_000, 0, 90_000];
 
 /** As short as the rules between them allow: more than a second a rotation. */

@@ -4,7 +4,7 @@ import { Client, instant, type Login } from './revocation-clients.js';
 import { newEncryptionKey, pick } from './revocation-figures.js';
 
 /** The suite plays fewer than the thousand that figures are taken of. */
-const ROUNDS = Number(process.env['SAME_SECOND_ROUNDS'] ?? 250);
+const ROUNDS = Number(process.env['SAME_SECOND_ROUNDS'] ?? 100);
 
 /** So many subjects at a time; the tokens that live through one round die in the next. */
 const SUBJECTS = 4;

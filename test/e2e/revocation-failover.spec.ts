@@ -6,7 +6,7 @@ import { newEncryptionKey, pick } from './revocation-figures.js';
 import { type Acknowledged, markOf, readLog, RevocationLoad } from './revocation-load.js';
 
 /** The brief's fifty take two minutes: `REVOCATION_FAILOVERS=50`. */
-const FAILOVERS = Number(process.env['REVOCATION_FAILOVERS'] ?? 4);
+const FAILOVERS = Number(process.env['REVOCATION_FAILOVERS'] ?? 2);
 
 /** Revoked around each of them. */
 const EACH = 80;

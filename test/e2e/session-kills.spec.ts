@@ -12,7 +12,7 @@ import { saidOfThefts, sessionSetting, storedGenerations } from './session-insta
 import { SessionLoad } from './session-load.js';
 
 /** Over both graces. The brief's two hundred take minutes: `SESSION_KILLS=200`. */
-const KILLS = Math.ceil(Number(process.env['SESSION_KILLS'] ?? 10) / 2);
+const KILLS = Math.ceil(Number(process.env['SESSION_KILLS'] ?? 4) / 2);
 
 /** What a process is doing when it is killed. */
 const FATES: readonly (Fate | 'die at random')[] = [

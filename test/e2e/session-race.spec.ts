@@ -11,7 +11,7 @@ import { type Pair, type Refreshed, SessionClient } from './session-clients.js';
 import { saidOfThefts, sessionSetting, storedGenerations } from './session-instances.js';
 
 /** Of each grace. The brief's thousand take some minutes: `SESSION_ROUNDS=1000`. */
-const ROUNDS = Number(process.env['SESSION_ROUNDS'] ?? 40);
+const ROUNDS = Number(process.env['SESSION_ROUNDS'] ?? 20);
 
 const INSTANCES = 3;
 

@@ -17,7 +17,7 @@ import { type Pair, SessionClient } from './session-clients.js';
 import { saidOfThefts, sessionSetting, storedGenerations } from './session-instances.js';
 
 /** Of each pattern: `SESSION_THEFTS=100` for figures one can believe. */
-const ROUNDS = Number(process.env['SESSION_THEFTS'] ?? 3);
+const ROUNDS = Number(process.env['SESSION_THEFTS'] ?? 2);
 
 const INSTANCES = 3;
 

@@ -7,7 +7,7 @@ import { SharedLog } from './troubled-log.js';
  * the earlier ones die. Clocks stand still here: `iat` can tell nothing apart. A thousand rounds are
  * played with `SAME_SECOND_ROUNDS=1000`.
  */
-const ROUNDS = Number(process.env['SAME_SECOND_ROUNDS'] ?? 400);
+const ROUNDS = Number(process.env['SAME_SECOND_ROUNDS'] ?? 150);
 
 /** The same on every run (mulberry32), so that a failure can be looked at again. */
 function numbersFrom(seed: number): (below: number) => number {
