@@ -18,7 +18,7 @@ export interface SenderRequest extends ConnectedRequest {
 }
 
 /** All headers as they came, name and value in turn: Node joins or drops what comes twice. */
-export function rawHeadersOf(request: SenderRequest): readonly string[] {
+function rawHeadersOf(request: SenderRequest): readonly string[] {
   return request.rawHeaders ?? request.raw?.rawHeaders ?? [];
 }
 

@@ -20,8 +20,10 @@ export interface SessionGrant {
   /** What its first token said. */
   readonly standing: StandingClaims;
   readonly carrier: Carrier;
-  /** What its sender has to prove. Which key or certificate it is knows the store. */
+  /** What its sender has to prove. */
   readonly binding?: SessionBinding['kind'];
+  /** The digest of the key or certificate, sealed: the store has it too, where it could be taken away. */
+  readonly proof?: string;
   /** What its sender looked like the last time. */
   readonly fingerprint?: FingerprintClaim;
 }

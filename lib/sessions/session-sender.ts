@@ -4,11 +4,12 @@ import type { Fingerprints } from '../binding/fingerprint/fingerprints.js';
 import { senderCookieDigest, senderCookieFor } from '../binding/sender-cookie.js';
 import type { SenderKey } from '../binding/sender-secrets.js';
 import { secretsEqual } from '../kernel/constant-time.js';
-import { SessionError } from '../kernel/errors.js';
+import { ProofError, SessionError } from '../kernel/errors.js';
 import type { OwnClaims } from '../tokens/token-signer.js';
 import type { RefreshToken } from './refresh-token.js';
 import type { SessionBinding, SessionRefresh, SessionStart } from './session.js';
 import type { SessionGrant } from './session-grant.js';
+import { bindingDigest } from './session-input.js';
 
 /** What senders of sessions are recognised with; `null` for what this service does not use. */
 export interface SessionSenderParts {
@@ -22,7 +23,7 @@ export interface SessionSenderParts {
 }
 
 /** What is kept of the sender with what its session was granted. */
-export type GrantedSender = Pick<SessionGrant, 'binding' | 'fingerprint'>;
+export type GrantedSender = Pick<SessionGrant, 'binding' | 'proof' | 'fingerprint'>;
 
 /** What a refresh proves. */
 type ProvenBinding = SessionRefresh['binding'];
@@ -36,26 +37,33 @@ export class SessionSenders {
 
   /**
    * What is to be known of the sender of a new session.
-   * @throws TypeError for a binding that its tokens could not be used with, or none where one is required
+   * @throws ProofError `ERR_PROOF_MISSING` where `binding.required` is not met; `ERR_PROOF_FORMAT` for a
+   * key where no script could make proofs
+   * @throws TypeError for a binding that its tokens could not be used with
    */
   begin({ binding, carrier, fingerprint }: SessionStart): GrantedSender {
     const { offered, fingerprints } = this.parts;
-    if (binding !== undefined && binding.kind !== 'mtls' && carrier === 'cookie') {
+    if (binding?.kind === 'dpop' && carrier === 'cookie') {
       // No script sees a token in a cookie, so none could make the proof that goes with it.
-      throw new TypeError(`A session in cookies cannot be bound by ${binding.kind}.`);
+      throw new ProofError('ERR_PROOF_FORMAT', 'a session in cookies cannot be bound to a key');
+    }
+    if (binding?.kind === 'cookie' && carrier === 'cookie') {
+      throw new TypeError('A session in cookies cannot be bound by one more.');
     }
     if (binding !== undefined && !offered.includes(binding.kind)) {
       const missing = binding.kind === 'cookie' ? 'binding.secrets' : `binding.${binding.kind}`;
       throw new TypeError(`A session cannot be bound by ${binding.kind}: ${missing} is not set.`);
     }
     const look = fingerprint && fingerprints?.claimOf(fingerprint);
+    const proof = bindingDigest(binding);
     const sender = {
       ...(binding === undefined ? {} : { binding: binding.kind }),
+      ...(proof === null ? {} : { proof }),
       ...(look === undefined ? {} : { fingerprint: look }),
     };
     if (!this.#isBoundEnough(sender)) {
       const names = this.parts.required.join(' or ');
-      throw new TypeError(`A session has to be bound by ${names} (binding.required).`);
+      throw new ProofError('ERR_PROOF_MISSING', `binding.required: the session needs ${names}`);
     }
     return sender;
   }
@@ -82,7 +90,7 @@ export class SessionSenders {
    */
   async goOn(
     token: RefreshToken,
-    { binding, fingerprint: baseline }: GrantedSender,
+    { binding, proof, fingerprint: baseline }: GrantedSender,
     refresh: SessionRefresh,
   ): Promise<GrantedSender> {
     const { fingerprints } = this.parts;
@@ -95,6 +103,7 @@ export class SessionSenders {
     const look = signals && fingerprints?.claimOf(signals);
     const sender = {
       ...(binding === undefined ? {} : { binding }),
+      ...(proof === undefined ? {} : { proof }),
       ...(look === undefined ? {} : { fingerprint: look }),
     };
     if (!this.#isBoundEnough(sender)) throw another('it is bound to nothing that is required');

@@ -96,7 +96,9 @@ export class SessionService {
   /**
    * Goes on with a session: a new access token and the next refresh token for the one presented.
    * @throws SessionError for whatever is wrong with the token or its session; the session is over
-   * unless it is `ERR_SESSION_MALFORMED`, `ERR_SESSION_UNKNOWN` or `ERR_SESSION_SCOPE`
+   * unless it is `ERR_SESSION_MALFORMED`, `ERR_SESSION_UNKNOWN`, `ERR_SESSION_SCOPE` or
+   * `ERR_SESSION_SENDER`
+   * @throws ProofError if the proof in `binding` was used before, or its key made too many
    */
   async refresh(refreshToken: string, refresh: SessionRefresh = {}): Promise<TokenPair> {
     expectMembers(refresh, REFRESH_MEMBERS);
@@ -148,8 +150,19 @@ export class SessionService {
       graceFor: this.#config.reuseGrace,
       askedAt,
     });
+    const isGood = verdict.verdict === 'rotated' || verdict.verdict === 'repeated';
+    if (isGood && (grant.proof ?? null) !== bindingDigest(binding)) {
+      // Somebody took the binding away where the store keeps it.
+      await this.end(token.key.id);
+      const detail = 'the store let another sender pass';
+      throw this.#refused.rejected(new SessionError('ERR_SESSION_SENDER', detail), token.key.id);
+    }
     switch (verdict.verdict) {
       case 'rotated':
+        // Also where the store fell back, and a former token is the current one again.
+        await this.#refused.checked(() =>
+          this.#senders.expectCookie(grant, refresh.senderCookie, token),
+        );
         return this.#succeed(next, goesOn, prepared, verdict);
       case 'repeated': {
         const same = openSuccessor(token, verdict.sealed);

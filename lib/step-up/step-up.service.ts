@@ -195,7 +195,9 @@ export class StepUpService extends ActionConfirmations {
     if (confirmation === undefined) {
       throw new StepUpRequired({ action }, 'the request brings no confirmation');
     }
-    await this.consumeConfirmation(confirmation as string, { token, action });
+    // What is no text is no confirmation either.
+    const text = typeof confirmation === 'string' ? confirmation : '';
+    await this.consumeConfirmation(text, { token, action });
   }
 
   /**

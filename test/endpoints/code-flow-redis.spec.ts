@@ -17,7 +17,7 @@ let redis: RedisServer;
 const running: FlowApp[] = [];
 
 async function startInstance(): Promise<FlowApp> {
-  const storage = redisStorage({ url: redis.url });
+  const storage = redisStorage({ url: redis.url, deadline: '10s' });
   const keys = { encryptionKeys: [KEY] } as const;
   const flow = await startCodeFlow('express', { storage, keys }, 'real');
   flow.login = () => ({ outcome: 'granted', subject: 'alice', authTime: new Date() });

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 
+import { bindingDigest } from '../../lib/sessions/session-input.js';
 import type { SessionRefresh } from '../../lib/sessions/session.js';
 import { memoryStorage } from '../../lib/storage/memory/memory-storage.js';
 import { newPrivateJwk } from '../support/token-mother.js';
@@ -54,6 +55,24 @@ describe('S012 bound refresh token', () => {
     }
     expect(room.said('refresh.reused')).toEqual([]);
     expect(await room.refreshed(r2)).toBe('accepted');
+  });
+
+  it('gives no token to who took the binding away in the store', async () => {
+    const pair = await room.start({ binding: KEY });
+    const rotate = room.store.rotate.bind(room.store);
+    jest.spyOn(room.store, 'rotate').mockImplementation((request) => {
+      const { binding: _, ...presented } = request.presented;
+      const stripped = bindingDigest(KEY);
+      return rotate({ ...request, presented: { ...presented, binding: stripped } });
+    });
+    expect(await room.refreshed(pair)).toBe('ERR_SESSION_SENDER');
+    expect(await room.verdict(pair)).toBe('ERR_TOKEN_REVOKED');
+  });
+
+  it('is refused as input, and not as a mistake, where tokens travel in cookies', async () => {
+    await expect(room.start({ binding: KEY, carrier: 'cookie' })).rejects.toMatchObject({
+      code: 'ERR_PROOF_FORMAT',
+    });
   });
 
   it('goes on without a certificate that was not asked for', async () => {
